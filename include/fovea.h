@@ -1,0 +1,360 @@
+/* Fovea: Transformers that train, run and explain themselves on a CPU.
+ *
+ * This header is the engine's whole stable surface. A program that classifies:
+ *
+ *     fv_err err = {0};
+ *     fv_model *model = fv_model_open("models/banking", &err);
+ *     fv_session *s = fv_session_new(model, NULL, &err);
+ *     fv_text text = {.text = "My card was stolen"};
+ *     fv_label best;
+ *     if (fv_classify(s, &text, 1, 1, &best, &err) == FV_OK) puts(best.name);
+ *     else fv_err_print(stderr, &err);
+ *     fv_session_free(s);
+ *     fv_model_close(model);
+ *
+ * Errors    Calls that can fail return fv_status (or NULL) and fill the caller's fv_err, the last
+ *           argument. NULL is fine there; success leaves it alone. The library never prints or
+ *           exits, except that a broken promise of its own (FV_ASSERT) stops the program.
+ * Options   Every fv_x_options has an fv_x_options_init that fills the defaults and `size`; after it
+ *           every value means itself, zero included. Passing NULL means the defaults.
+ * Strings   UTF-8, ended by a zero byte unless a length is given. Borrowed, never kept, unless the
+ *           comment says otherwise. What the library returns lives as long as the comment says.
+ * Threads   A model may be shared by threads. A session, a reader and an encoding belong to one at a
+ *           time. One pool of worker threads serves the whole process (fv_set_threads).
+ * free      Every _free and _close accepts NULL.
+ */
+#ifndef FOVEA_H
+#define FOVEA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define FV_VERSION "0.1.0"
+#define FV_API __attribute__((visibility("default")))
+
+/* ---- Errors ------------------------------------------------------------------------------- */
+
+/* Kinds of failure, with the sentence that fv_status_text gives. One list, so that they agree. */
+#define FV_STATUS_LIST(X)                                                 \
+    X(FV_OK, 0, "done")                                                   \
+    X(FV_E_ARGUMENT, -1, "an argument or option makes no sense")          \
+    X(FV_E_INPUT, -2, "the data given is not as expected")                \
+    X(FV_E_FORMAT, -3, "a model file is damaged or not supported")        \
+    X(FV_E_IO, -4, "a file could not be read or written")                 \
+    X(FV_E_MEMORY, -5, "out of memory")                                   \
+    X(FV_E_SHAPE, -6, "shapes do not fit together")                       \
+    X(FV_E_BUSY, -7, "another program is using it")                       \
+    X(FV_E_STOPPED, -8, "stopped on request; can be resumed")             \
+    X(FV_E_DIVERGED, -9, "training diverged")
+
+typedef enum fv_status {
+#define FV_STATUS_ENUM(name, value, text) name = value,
+    FV_STATUS_LIST(FV_STATUS_ENUM)
+#undef FV_STATUS_ENUM
+} fv_status;
+
+/* Where, what was found, what was expected, what to do: one line, cut at a character boundary. */
+typedef struct fv_err {
+    fv_status status;
+    char text[1024];
+} fv_err;
+
+FV_API const char *fv_status_text(fv_status status);
+/* Prints "fovea: TEXT\n" and returns 1, so that main may `return fv_err_print(stderr, &err)`. */
+FV_API int fv_err_print(FILE *to, const fv_err *err);
+FV_API const char *fv_version(void);
+
+/* ---- Threads ------------------------------------------------------------------------------ */
+
+/* Sets how many threads, the caller's included, work inside a call. 0 means one for each core.
+ * Must come before the first other call or between calls. Results do not depend on it. */
+FV_API fv_status fv_set_threads(int threads, fv_err *err);
+/* The instruction set in use: "plain", "avx2", "avx512" … (FOVEA_ISA in the environment forces one). */
+FV_API const char *fv_isa(void);
+
+/* ---- Reading labelled data ---------------------------------------------------------------- */
+
+/* Files: .tsv (no quoting), .csv (RFC 4180), .jsonl, fastText lines (__label__x text), each also as
+ * .gz; "-" is stdin. The kind is told by name first and by the first line otherwise. */
+typedef struct fv_columns {
+    size_t size;
+    const char *text;    /* column of the text, default "text"; "a,b" joins two with a line break */
+    const char *text2;   /* the second text of a pair, default NULL: none */
+    const char *label;   /* default "label"; NULL: labels are not read */
+    bool label_optional; /* a file without the label column is fine */
+    bool skip_bad;       /* count bad rows instead of failing at the first */
+} fv_columns;
+
+FV_API void fv_columns_init(fv_columns *columns);
+
+/* One row. Strings are valid until the next fv_reader_next, and end in a zero byte too. */
+typedef struct fv_row {
+    const char *text, *text2, *label; /* NULL where there is none */
+    size_t text_len, text2_len, label_len;
+    int64_t line;                     /* 1 is the file's first line */
+} fv_row;
+
+typedef struct fv_reader fv_reader;
+
+FV_API fv_reader *fv_reader_open(const char *path, const fv_columns *columns, fv_err *err);
+/* 1: a row; 0: the end; negative: an fv_status. */
+FV_API int fv_reader_next(fv_reader *reader, fv_row *row, fv_err *err);
+/* Rows left out under skip_bad, and the first one's message ("" if none). */
+FV_API int64_t fv_reader_skipped(const fv_reader *reader, const char **first);
+FV_API void fv_reader_close(fv_reader *reader);
+
+/* ---- Tokenizers --------------------------------------------------------------------------- */
+
+typedef struct fv_tokenizer fv_tokenizer;
+
+typedef enum fv_normalize { FV_NORMALIZE_NONE, FV_NORMALIZE_NFC, FV_NORMALIZE_NFKC } fv_normalize;
+
+typedef struct fv_tokenizer_options {
+    size_t size;
+    int vocab;              /* entries, the 5 special tokens and 256 bytes included; default 8000 */
+    fv_normalize normalize; /* default FV_NORMALIZE_NFC */
+    bool lowercase;         /* default false */
+    int min_count;          /* merges of pairs rarer than this are not learned; default 2 */
+} fv_tokenizer_options;
+
+FV_API void fv_tokenizer_options_init(fv_tokenizer_options *options);
+
+/* Gives the next text and its length: 1, or 0 at the end, or a negative fv_status with err filled. */
+typedef int (*fv_next_text)(void *user, const char **text, size_t *len, fv_err *err);
+
+/* Byte-level BPE (Sennrich et al. 2016; bytes as in GPT-2, Radford et al. 2019). */
+FV_API fv_tokenizer *fv_tokenizer_train(const fv_tokenizer_options *options, fv_next_text next, void *user, fv_err *err);
+/* PATH is a tokenizer.json or a folder that holds one. */
+FV_API fv_tokenizer *fv_tokenizer_open(const char *path, fv_err *err);
+/* Writes tokenizer.json to PATH, all or nothing. */
+FV_API fv_status fv_tokenizer_save(const fv_tokenizer *tokenizer, const char *path, fv_err *err);
+FV_API void fv_tokenizer_close(fv_tokenizer *tokenizer);
+FV_API int fv_tokenizer_size(const fv_tokenizer *tokenizer);
+/* The token's text as the vocabulary spells it, or NULL; lives as long as the tokenizer. */
+FV_API const char *fv_tokenizer_token(const fv_tokenizer *tokenizer, int32_t id);
+/* The id of a token spelled so, special or not, or -1. */
+FV_API int32_t fv_tokenizer_id(const fv_tokenizer *tokenizer, const char *token);
+
+/* Token ids with the bytes of the input that each came from (special tokens have begin = end).
+ * Start from {0}; every call refills it and reuses its memory. */
+typedef struct fv_encoding {
+    int32_t *ids;
+    uint32_t *begins, *ends; /* in bytes of the first or second text */
+    uint8_t *types;          /* 0: first text, 1: second */
+    size_t n, capacity;
+    void *scratch;           /* the encoder's own */
+} fv_encoding;
+
+/* Appends nothing for text2 = NULL. `special` adds [CLS] a [SEP] (b [SEP]). Never cuts. Invalid
+ * UTF-8 is encoded byte for byte. */
+FV_API fv_status fv_tokenizer_encode(const fv_tokenizer *tokenizer, const char *text, size_t len, const char *text2, size_t len2, bool special, fv_encoding *out, fv_err *err);
+/* Text of ids, special tokens left out; *out is malloc'ed and the caller's to free(). */
+FV_API fv_status fv_tokenizer_decode(const fv_tokenizer *tokenizer, const int32_t *ids, size_t n, char **out, size_t *out_len, fv_err *err);
+FV_API void fv_encoding_release(fv_encoding *encoding);
+
+/* ---- Training ----------------------------------------------------------------------------- */
+
+typedef enum fv_task { FV_TASK_CLASSIFY } fv_task;
+
+/* What a label is. */
+typedef enum fv_labels {
+    FV_LABELS_SINGLE,     /* one of a set */
+    FV_LABELS_MULTI,      /* any of a set, separated by commas */
+    FV_LABELS_REGRESSION, /* a number */
+} fv_labels;
+
+typedef enum fv_schedule { FV_SCHEDULE_LINEAR, FV_SCHEDULE_COSINE, FV_SCHEDULE_INVERSE_SQRT, FV_SCHEDULE_CONSTANT } fv_schedule;
+typedef enum fv_optimiser { FV_OPTIMISER_ADAMW, FV_OPTIMISER_ADAM } fv_optimiser;
+
+typedef enum fv_event_kind {
+    FV_EVENT_MESSAGE, /* text: something a person should know */
+    FV_EVENT_STEP,    /* a training step ended */
+    FV_EVENT_EPOCH,   /* a validation ended: metric, value */
+    FV_EVENT_DONE,    /* all is written */
+} fv_event_kind;
+
+typedef struct fv_event {
+    size_t size;
+    fv_event_kind kind;
+    const char *text;           /* "" if there is none */
+    int64_t step, steps, epoch; /* steps: how many there will be, 0 while not known */
+    int64_t tokens;             /* real tokens so far */
+    double loss, lr, tokens_per_s, seconds, seconds_left;
+    double grad_norm;
+    const char *metric;         /* "accuracy", … */
+    double value;
+    bool best;                  /* the best validation so far, and kept */
+} fv_event;
+
+/* Progress. Returning nonzero stops cleanly: a checkpoint is written and the call returns
+ * FV_E_STOPPED. Called from the thread that called the library. */
+typedef int (*fv_on_event)(void *user, const fv_event *event);
+
+typedef struct fv_train_options {
+    size_t size;
+    fv_task task;
+    const char *train, *valid, *test; /* files; without valid a tenth of train is held back; test may be NULL */
+    const char *out;                  /* the model folder to write */
+    const char *from;                 /* a model folder to start from, or NULL */
+    fv_columns columns;
+    fv_labels labels;
+
+    const char *preset;               /* "tiny" 2×128, "small" 4×256, "base" 6×512 (layers × width) */
+    int layers, width, heads, ffn;    /* 0: the preset's */
+    int max_len, vocab;               /* tokens a text, entries; 0: the preset's */
+    bool pre_norm;                    /* normalise before each block instead of after it */
+    bool relu;                        /* ReLU instead of GELU */
+    bool sinusoidal;                  /* fixed sinusoids instead of learned positions */
+    const char *pooling;              /* "cls" | "mean" | "max" */
+    bool cased;                       /* keep upper case apart from lower case */
+
+    int64_t steps;                    /* 0: by epochs */
+    int epochs;                       /* default 0: 30 for from-nothing training, fewer when time is short */
+    double max_seconds;               /* 0: no bound; else the first 20 steps are timed and the number of steps fixed */
+    int patience;                     /* epochs without a better validation before stopping; 0: never */
+    int batch_tokens;                 /* tokens of a batch at most, default 2048 */
+    int accumulate;                   /* shards whose gradients make one step, a power of two */
+
+    fv_optimiser optimiser;
+    fv_schedule schedule;
+    double lr;                        /* highest rate; 0: the recipe's */
+    double warmup;                    /* share of the steps */
+    double weight_decay, beta1, beta2, epsilon;
+    double clip;                      /* gradient norm at most; 0: no clipping */
+    double dropout;                   /* on embeddings, residuals and attention weights */
+    double label_smoothing;
+    uint64_t seed;
+
+    bool resume;                      /* go on from the checkpoint in `out`, if there is one */
+    double checkpoint_seconds;        /* between checkpoints, beside the one of each epoch; default 60 */
+    fv_on_event on_event;
+    void *on_event_user;
+} fv_train_options;
+
+FV_API void fv_train_options_init(fv_train_options *options);
+/* Trains, validates each epoch, keeps the best, tests at the end, and writes a model folder.
+ * FV_E_BUSY when another training holds `out`. Nothing that was in `out` is lost on failure. */
+FV_API fv_status fv_train(const fv_train_options *options, fv_err *err);
+
+/* ---- Models and sessions ------------------------------------------------------------------ */
+
+typedef struct fv_model fv_model;
+typedef struct fv_session fv_session;
+
+FV_API fv_model *fv_model_open(const char *folder, fv_err *err);
+FV_API void fv_model_close(fv_model *model); /* after its sessions are freed */
+FV_API int fv_model_n_labels(const fv_model *model);
+FV_API const char *fv_model_label(const fv_model *model, int i); /* lives as long as the model */
+FV_API fv_labels fv_model_labels(const fv_model *model);
+FV_API const fv_tokenizer *fv_model_tokenizer(const fv_model *model);
+/* All that is known of it as one JSON object: architecture, sizes, tokenizer, labels, training
+ * record, file hashes. malloc'ed; free() it. */
+FV_API char *fv_model_inspect(const char *folder, fv_err *err);
+
+typedef struct fv_session_options {
+    size_t size;
+    int batch_tokens; /* tokens computed at once at most, unless one text has more; default 2048 */
+} fv_session_options;
+
+FV_API void fv_session_options_init(fv_session_options *options);
+FV_API fv_session *fv_session_new(fv_model *model, const fv_session_options *options, fv_err *err);
+FV_API void fv_session_free(fv_session *session);
+
+/* A text, or a pair. Lengths of 0 mean "up to the zero byte". Longer than the model: cut at the
+ * end (the longer of a pair first), which fv_session_cut counts. */
+typedef struct fv_text {
+    const char *text, *text2;
+    size_t len, len2;
+} fv_text;
+
+typedef struct fv_label {
+    const char *name; /* lives as long as the model; NULL for regression */
+    int index;
+    float score;      /* calibrated probability (softmax, or sigmoid if several may hold); regression: the value */
+} fv_label;
+
+/* The best `top` labels of each text, best first: out[n × top]; unused places have index -1.
+ * For FV_LABELS_REGRESSION top must be 1. */
+FV_API fv_status fv_classify(fv_session *session, const fv_text *texts, size_t n, int top, fv_label *out, fv_err *err);
+/* Scores of every label: out[n × fv_model_n_labels]. */
+FV_API fv_status fv_classify_scores(fv_session *session, const fv_text *texts, size_t n, float *out, fv_err *err);
+FV_API int64_t fv_session_cut(const fv_session *session);
+
+/* How much the answer read each word: attention rollout (Abnar & Zuidema 2020) from the pooled
+ * place to the tokens, summed over the pieces of a word; weights sum to 1. Attention shows where a
+ * model looked, not proof of why it decided. */
+typedef struct fv_word {
+    uint32_t begin, end; /* bytes of the text */
+    int part;            /* 0: text, 1: text2 */
+    float weight;
+} fv_word;
+
+/* *words belongs to the session until its next call. */
+FV_API fv_status fv_attention_words(fv_session *session, const fv_text *text, const fv_word **words, size_t *n, fv_err *err);
+
+/* ---- Evaluation --------------------------------------------------------------------------- */
+
+/* A headline figure with a bootstrap interval (percentile, 95 %, 1,000 resamples of rows). */
+typedef struct fv_metric {
+    const char *name; /* accuracy, macro_f1, micro_f1, ece, loss | r2, mse, pearson */
+    double value, low, high;
+} fv_metric;
+
+typedef struct fv_label_score {
+    const char *name;
+    double precision, recall, f1;
+    int64_t count, predicted;
+} fv_label_score;
+
+typedef struct fv_confusion {
+    const char *truth, *predicted;
+    int64_t count;
+} fv_confusion;
+
+typedef struct fv_report {
+    int64_t rows, cut, unknown_labels, skipped;
+    fv_metric *metrics;
+    size_t n_metrics;
+    fv_label_score *labels; /* in the model's order */
+    size_t n_labels;
+    fv_confusion *confusions; /* largest first, at most 20 */
+    size_t n_confusions;
+} fv_report;
+
+typedef struct fv_eval_options {
+    size_t size;
+    fv_columns columns;
+    uint64_t seed; /* of the bootstrap */
+    fv_on_event on_event;
+    void *on_event_user;
+} fv_eval_options;
+
+FV_API void fv_eval_options_init(fv_eval_options *options);
+/* Free with fv_report_free, before the model is closed: names are the model's. */
+FV_API fv_report *fv_eval(fv_session *session, const char *path, const fv_eval_options *options, fv_err *err);
+FV_API void fv_report_free(fv_report *report);
+
+/* ---- Benchmarks --------------------------------------------------------------------------- */
+
+typedef struct fv_bench_result {
+    const char *bench, *name, *isa, *unit;
+    int threads, runs;
+    double value, min, max; /* value: the median of runs */
+    double share_of_peak;   /* of the multiply-add peak measured in the same run; 0 where it has no meaning */
+} fv_bench_result;
+
+typedef void (*fv_on_bench)(void *user, const fv_bench_result *result);
+
+/* WHAT: "peak", "gemm", "attention", "train", "optimiser". ONLY: run cases whose name contains it, or NULL. */
+FV_API fv_status fv_bench(const char *what, const char *only, fv_on_bench on_result, void *user, fv_err *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,100 @@
+/* Labelled rows in memory, label sets, splits and ragged batches.
+ *
+ *   reader.c     fv_reader_* of fovea.h: tsv, csv, jsonl, fastText, each also gzipped, and stdin
+ *   dataset.c    all rows of a file, labels turned into numbers
+ *   sampler.c    which rows make which batch of which epoch
+ */
+#ifndef FV_DATA_DATA_H
+#define FV_DATA_DATA_H
+
+#include "base/file.h"
+#include "base/rng.h"
+#include "base/str.h"
+
+/* Label names in order of their first appearance in training, sorted by bytes once complete. */
+typedef struct fv_label_set {
+    fv_map ids;      /* name -> index */
+    const char **names;
+    int n;
+} fv_label_set;
+
+fv_status fv_label_set_copy(fv_label_set *to, const char *const *names, int n, fv_err *err);
+void fv_label_set_release(fv_label_set *set);
+
+typedef struct fv_example {
+    const char *text, *text2; /* text2 NULL for single texts; in the dataset's arena */
+    uint32_t text_len, text2_len;
+    int32_t label;            /* FV_LABELS_SINGLE: index, or -1 if unknown */
+    const int32_t *labels;    /* FV_LABELS_MULTI: sorted indices */
+    int32_t n_labels;         /* FV_LABELS_MULTI; for the others 1 */
+    double value;             /* FV_LABELS_REGRESSION */
+    int64_t line;
+} fv_example;
+
+typedef struct fv_dataset {
+    fv_example *rows;
+    size_t n, capacity;
+    int64_t skipped, unknown; /* bad rows left out; labels that the set does not have */
+    char skipped_first[256];  /* the first bad row's message */
+    char unknown_first[256];  /* "valid.tsv:17: label "x" never occurs in training" */
+    char hash[65];            /* SHA-256 of the rows as read (text, text2, label, each with its length) */
+    fv_arena arena;
+} fv_dataset;
+
+/* Reads PATH. With `grow` new labels join the set; otherwise an unknown one makes the row's label -1
+ * (for several labels: it is left out) and is counted in `unknown`. Errors name file, line and field:
+ * no rows at all, an empty label, a regression value that is no finite number. An empty text is fine. */
+fv_status fv_dataset_load(fv_dataset *set, const char *path, const fv_columns *columns, fv_labels kind, fv_label_set *labels, bool grow, fv_err *err);
+/* Sorts the label set by bytes and renumbers the rows: the model's label order no longer depends on row order. */
+fv_status fv_dataset_sort_labels(fv_dataset *set, fv_labels kind, fv_label_set *labels, fv_err *err);
+/* Moves a share of rows (chosen by hash of the text and the seed, so duplicates stay together; at
+ * least one row, never all) into `held`. */
+fv_status fv_dataset_split(fv_dataset *set, double share, uint64_t seed, fv_dataset *held, fv_err *err);
+void fv_dataset_release(fv_dataset *set);
+
+/* Token ids of many texts, back to back. Row i has ids[offsets[i] .. offsets[i+1]). */
+typedef struct fv_token_rows {
+    int32_t *ids;
+    uint8_t *types;
+    int64_t *offsets; /* [n + 1] */
+    size_t n;
+    int max_len;      /* longest row */
+} fv_token_rows;
+
+void fv_token_rows_release(fv_token_rows *rows);
+
+/* A ragged batch: B sequences, N tokens, no padding. Pointers live until the next batch is made. */
+typedef struct fv_batch {
+    int32_t B, N;
+    const int32_t *ids;       /* [N] */
+    const int32_t *types;     /* [N] 0 or 1 */
+    const int32_t *positions; /* [N] place within its sequence */
+    const int32_t *offsets;   /* [B + 1] into N */
+    const uint64_t *sequences;/* [B] what names the sequence to chance: its row number */
+    const uint32_t *rows;     /* [B] row numbers in the dataset */
+} fv_batch;
+
+/* Cuts an epoch into batches: rows are shuffled by (seed, epoch), cut into windows, each window
+ * sorted by length, batches filled up to `batch_tokens` (a longer row makes a batch of its own), and
+ * the batches shuffled. A pure function of its inputs: any epoch can be planned again. */
+typedef struct fv_sampler {
+    const fv_token_rows *rows;
+    int batch_tokens;
+    uint64_t seed;
+    uint32_t *order;     /* [n] row numbers, batch after batch */
+    uint32_t *starts;    /* [n_batches + 1] into order */
+    size_t n_batches;
+    int64_t epoch;       /* of the present plan; -1: in order of length, unshuffled, for evaluation */
+    int32_t max_B, max_N;/* largest batch that any epoch can form */
+    /* storage of the batch handed out */
+    int32_t *ids, *types, *positions, *offsets;
+    uint64_t *sequences;
+    void *work;
+} fv_sampler;
+
+fv_status fv_sampler_init(fv_sampler *sampler, const fv_token_rows *rows, int batch_tokens, uint64_t seed, fv_err *err);
+void fv_sampler_plan(fv_sampler *sampler, int64_t epoch); /* no allocation */
+void fv_sampler_get(fv_sampler *sampler, size_t i, fv_batch *batch);
+void fv_sampler_release(fv_sampler *sampler);
+
+#endif

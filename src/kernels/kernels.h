@@ -1,0 +1,160 @@
+/* Arithmetic on raw pointers. Every call here splits its work into tasks by the problem's size and
+ * runs them on the pool; the inner loops come from a table chosen once by what the processor offers.
+ *
+ *   dispatch.c         picks the table: FOVEA_ISA=plain|avx2|avx512 forces one
+ *   gemm.c             packing, blocking, epilogue
+ *   attention.c        tiles, online softmax, bounds, dropout
+ *   rows.c             norms, activations, losses, embeddings, optimiser, reductions: what walks rows
+ *   cpu/isa.h          the table of inner loops
+ *   cpu/plain.c        the truth, in plain C
+ *   cpu/simd.inc.c     the same in vectors, compiled once for each instruction set by cpu/avx2.c, cpu/avx512.c
+ *
+ * Matrices are row-major float32; `ld` is the distance of rows in floats; columns are unit stride.
+ * "add" means: add to what is there, else set it. Results do not depend on the number of threads. */
+#ifndef FV_KERNELS_KERNELS_H
+#define FV_KERNELS_KERNELS_H
+
+#include "base/pool.h"
+#include "base/rng.h"
+
+const char *fv_kernels_isa(void);                              /* in use now */
+fv_status fv_kernels_force(const char *isa, fv_err *err);      /* tests; FV_E_ARGUMENT lists what this machine has */
+int fv_kernels_list(const char **names, int max);              /* what this build and processor offer, slowest first */
+
+typedef enum fv_act { FV_ACT_NONE, FV_ACT_RELU, FV_ACT_GELU, FV_ACT_TANH } fv_act; /* GELU: exact, by erf (Hendrycks & Gimpel 2016) */
+
+/* ---- Products ----------------------------------------------------------------------------- */
+
+typedef struct fv_packed fv_packed; /* B of a product, laid out for the instruction set in use */
+
+/* C[m,n] = residual + act(A·B + bias), or C += A·B when `add` (then no epilogue).
+ *   a   [m,k], or [k,m] when a_t        b   [k,n], or [n,k] when b_t (as weights [out,in] are stored)
+ *   pre NULL, or where A·B + bias goes before the activation, for backward */
+typedef struct fv_gemm {
+    int64_t m, n, k;
+    const float *a, *b;
+    int64_t lda, ldb;
+    bool a_t, b_t;
+    const fv_packed *packed; /* used instead of b when not NULL */
+    float *c;
+    int64_t ldc;
+    bool add;
+    const float *bias;       /* [n] or NULL */
+    fv_act act;
+    float *pre;
+    int64_t ldpre;
+    const float *residual;   /* [m,n] or NULL */
+    int64_t ldres;
+} fv_gemm;
+
+size_t fv_gemm_scratch(const fv_gemm *g, int threads); /* bytes that fv_gemm_run needs */
+void fv_gemm_run(const fv_gemm *g, fv_pool *pool, void *scratch);
+/* Packs B for many products. Free with fv_packed_free. */
+fv_packed *fv_packed_new(const float *b, int64_t ldb, bool b_t, int64_t k, int64_t n, fv_pool *pool, fv_err *err);
+void fv_packed_free(fv_packed *packed);
+size_t fv_packed_bytes(const fv_packed *packed);
+
+/* ---- Attention ---------------------------------------------------------------------------- */
+
+/* softmax(scale · q kᵀ + bounds) v for ragged sequences (Vaswani et al. 2017, eq. 1), never an L×L
+ * matrix: tiles with an online softmax (Milakov & Gimelshein 2018; Dao et al. 2022).
+ *   q, out, dq  [N, H·D] rows by q_offsets[B+1], row strides ldq, ldo, lddq
+ *   k, v, dk, dv [M, K·D] rows by k_offsets[B+1]; H divisible by K (query head h reads key head h·K/H)
+ *   lse         [N, H] log-sum-exp of each row's scaled visible scores, for backward
+ *   causal      query i of a sequence with n queries and m keys sees key j when j <= i + (m - n)
+ *   window      > 0: and only when |j - (i + m - n)| < window
+ *   k_limits    NULL, or [B]: only the first k_limits[b] keys of sequence b are visible
+ *   dropout     probability on the weights, rounded to 1/256: 8 random bits a score, from the key, the
+ *               sequence's name, the head, and the two positions: drawn again in backward
+ * A row that sees no key gives zeros, lse = -inf, and no gradient. Scores may be of any finite size. */
+typedef struct fv_attention {
+    int32_t B, H, K, D;
+    const int32_t *q_offsets, *k_offsets, *k_limits;
+    const uint64_t *sequences; /* [B]; may be NULL without dropout */
+    float scale;
+    bool causal;
+    int32_t window;
+    float dropout;
+    uint64_t key;
+    const float *q, *k, *v;
+    int64_t ldq, ldk, ldv;
+    float *out, *lse;
+    int64_t ldo;
+} fv_attention;
+
+size_t fv_attention_scratch(const fv_attention *a, int threads); /* forward and backward */
+void fv_attention_forward(const fv_attention *a, fv_pool *pool, void *scratch);
+/* Uses a->out and a->lse of forward. add_*: whether to add to the gradient that is there. */
+typedef struct fv_attention_grad {
+    const float *dout;
+    int64_t lddo;
+    float *dq, *dk, *dv; /* all or none of them NULL */
+    int64_t lddq, lddk, lddv;
+    bool add_q, add_k, add_v;
+} fv_attention_grad;
+void fv_attention_backward(const fv_attention *a, const fv_attention_grad *g, fv_pool *pool, void *scratch);
+/* For people: the weights of one sequence and head, [n queries, m keys], recomputed from q, k and lse, without dropout. */
+void fv_attention_weights(const fv_attention *a, int32_t sequence, int32_t head, float *weights);
+/* Multiply-adds × 2 over the scores that the bounds leave visible: forward 4·D a score; backward 10·D. */
+double fv_attention_flops(const fv_attention *a, bool backward);
+
+/* ---- Rows --------------------------------------------------------------------------------- */
+
+/* y = (x - mean) / sqrt(var + eps) · w + b by rows (Ba et al. 2016). mean, rstd: [rows], may be NULL when running. */
+void fv_layer_norm_forward(float *y, int64_t ldy, float *mean, float *rstd, const float *x, int64_t ldx, const float *w, const float *b, int64_t rows, int64_t cols, float eps, fv_pool *pool);
+size_t fv_layer_norm_scratch(int64_t rows, int64_t cols);
+/* dx set or added (NULL: not wanted); dw and db added (NULL: not wanted). */
+void fv_layer_norm_backward(float *dx, int64_t lddx, bool add, float *dw, float *db, const float *dy, int64_t lddy, const float *x, int64_t ldx, const float *w, const float *mean, const float *rstd, int64_t rows, int64_t cols, fv_pool *pool, void *scratch);
+
+void fv_act_forward(float *y, int64_t ldy, const float *x, int64_t ldx, int64_t rows, int64_t cols, fv_act act, fv_pool *pool);
+/* dx = dy · act'(x), x being what went into the activation. dx may be dy. */
+void fv_act_backward(float *dx, int64_t lddx, bool add, const float *dy, int64_t lddy, const float *x, int64_t ldx, int64_t rows, int64_t cols, fv_act act, fv_pool *pool);
+
+/* y = x · mask / keep (+ residual). One random byte an element from (key, sequence, position in the
+ * sequence, column); rows by offsets. p is rounded to 1/256. The same call on dy gives dx. */
+typedef struct fv_dropout {
+    float p;
+    uint64_t key;
+    int32_t B;
+    const int32_t *offsets;    /* [B+1] */
+    const uint64_t *sequences; /* [B] */
+} fv_dropout;
+void fv_dropout_apply(float *y, int64_t ldy, bool add, const float *x, int64_t ldx, const float *residual, int64_t ldres, int64_t cols, const fv_dropout *d, fv_pool *pool);
+
+void fv_copy_rows(float *y, int64_t ldy, bool add, const float *x, int64_t ldx, float scale, int64_t rows, int64_t cols, fv_pool *pool); /* y = or += scale·x */
+void fv_add_rows(float *y, int64_t ldy, const float *a, int64_t lda, const float *b, int64_t ldb, int64_t rows, int64_t cols, fv_pool *pool);
+void fv_sum_columns(float *out, bool add, const float *x, int64_t ldx, int64_t rows, int64_t cols, fv_pool *pool); /* bias gradients */
+
+/* y[i] = scale · table[ids[i]] (set or add); backward: dtable[ids[i]] += scale · dy[i], in row order. */
+void fv_gather_rows(float *y, int64_t ldy, bool add, const float *table, int64_t ldt, const int32_t *ids, float scale, int64_t rows, int64_t cols, fv_pool *pool);
+void fv_scatter_rows(float *dtable, int64_t ldt, const float *dy, int64_t lddy, const int32_t *ids, float scale, int64_t rows, int64_t cols, fv_pool *pool);
+
+/* Row-wise softmax cross-entropy with label smoothing s (Szegedy et al. 2016): the target is (1-s) on
+ * targets[r] plus s spread over all cols. targets[r] < 0: the row counts nothing. loss: [rows], and
+ * lse: [rows]. backward: dx = weight · (softmax(x) - target), dx set or added. */
+void fv_cross_entropy_forward(float *loss, float *lse, const float *x, int64_t ldx, const int32_t *targets, float smoothing, int64_t rows, int64_t cols, fv_pool *pool);
+void fv_cross_entropy_backward(float *dx, int64_t lddx, bool add, const float *x, int64_t ldx, const float *lse, const int32_t *targets, float smoothing, float weight, int64_t rows, int64_t cols, fv_pool *pool);
+
+/* ---- Parameters --------------------------------------------------------------------------- */
+
+/* Sum of squares in double, in a fixed order. scratch: fv_sum_squares_scratch(n) bytes. */
+size_t fv_sum_squares_scratch(int64_t n);
+double fv_sum_squares(const float *x, int64_t n, fv_pool *pool, void *scratch);
+
+/* One step of Adam (Kingma & Ba 2015) on n parameters; AdamW (Loshchilov & Hutter 2019) decouples the
+ * decay, Adam adds it to the gradient. grad is scaled by grad_scale first (clipping, averaging). */
+typedef struct fv_adam {
+    float lr, beta1, beta2, epsilon, decay, grad_scale;
+    float correction1, correction2; /* 1 - beta^t */
+    bool decoupled;
+} fv_adam;
+void fv_adam_step(float *w, float *m, float *v, const float *grad, int64_t n, const fv_adam *adam, fv_pool *pool);
+
+/* ---- Measure ------------------------------------------------------------------------------ */
+
+/* What this processor reaches with `threads` threads: independent multiply-add chains in registers
+ * (float32, GFLOP/s), and a[i] = b[i] + s·c[i] over `bytes` of memory (GB/s). Best of several runs. */
+double fv_peak_fma(fv_pool *pool);
+double fv_peak_memory(fv_pool *pool, size_t bytes, fv_err *err); /* 0 on failure */
+
+#endif
