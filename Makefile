@@ -1,0 +1,261 @@
+# Builds Fovea: the library, the program, the tests. `make help` names the targets.
+#
+# Nothing is listed by hand: a file put into src/, app/cli/, tests/ or bench/ is found by its place.
+# The folder decides how it is compiled: src/kernels is optimised harder, and a file in
+# src/kernels/cpu whose name holds an instruction set (avx2, avx512, neon) gets that set's flags and
+# is left out elsewhere. Everything else is baseline, so one program runs on every processor.
+#
+# The trap: the order of floating-point operations is a promise (equal seeds give equal bits), hence
+# -ffp-contract=off and no -ffast-math anywhere. Kernels that want fused multiply-adds say so.
+
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+
+# ---- What a person may set -------------------------------------------------------------------
+
+ifeq ($(origin CC),default)
+CC := cc
+endif
+ifeq ($(origin AR),default)
+AR := ar
+endif
+PKG_CONFIG ?= pkg-config
+PREFIX ?= /usr/local
+SECONDS ?= 60
+SAN ?=
+STRESS ?=
+WERROR ?=
+LIBFUZZER ?=
+
+# A variant has a folder of its own, so that switching does not rebuild everything.
+ifneq ($(LIBFUZZER),)
+BUILD ?= build/libfuzzer
+SAN := address,undefined
+else ifneq ($(findstring thread,$(SAN)),)
+BUILD ?= build/tsan
+else ifneq ($(SAN),)
+BUILD ?= build/asan
+else ifneq ($(STRESS),)
+BUILD ?= build/stress
+else
+BUILD ?= build
+endif
+
+ifeq ($(SAN),)
+OPT ?= -O2
+KERNEL_OPT ?= -O3
+else
+OPT ?= -O1
+KERNEL_OPT ?= -O2
+endif
+
+# Tests that start threads: what `make test-san` runs under ThreadSanitizer.
+TSAN_TESTS := base/pool base/mem kernels/% train/% infer/% api/%
+
+# ---- Flags -----------------------------------------------------------------------------------
+
+PKGS := libutf8proc libpcre2-8 jansson zlib
+TEST_PKGS := cmocka
+# Goals that compile nothing ask for no libraries.
+ifneq ($(filter-out help clean check-layers check-style,$(or $(MAKECMDGOALS),all)),)
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null || echo missing)
+ifeq ($(PKG_LIBS),missing)
+$(error pkg-config does not find all of: $(PKGS). `./run build` installs them; docs/dependencies.md says what they are for)
+endif
+endif
+TEST_LIBS = $(shell $(PKG_CONFIG) --libs $(TEST_PKGS) 2>/dev/null || echo -lcmocka)
+
+VERSION := $(shell sed -n 's/^.define FV_VERSION "\(.*\)"/\1/p' include/fovea.h)
+SO_MAJOR := $(firstword $(subst ., ,$(VERSION)))
+MACHINE := $(shell $(CC) -dumpmachine)
+X86 := $(filter x86_64-% amd64-%,$(MACHINE))
+ARM := $(filter aarch64-% arm64-%,$(MACHINE))
+DARWIN := $(findstring darwin,$(MACHINE))
+
+, := ,
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes $(if $(WERROR),-Werror)
+BASE_FLAGS := -std=gnu11 -D_GNU_SOURCE -g -ffp-contract=off -fno-math-errno -fPIC -fvisibility=hidden \
+    -ffunction-sections -fdata-sections -fstack-protector-strong -pthread $(WARNINGS)
+FLAGS := $(BASE_FLAGS) $(if $(STRESS),-DFV_STRESS)
+LINK := -pthread $(if $(DARWIN),-Wl$(,)-dead_strip,-Wl$(,)--gc-sections -Wl$(,)--as-needed)
+ifneq ($(SAN),)
+FLAGS += -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer
+LINK += -fsanitize=$(SAN)
+endif
+ifneq ($(LIBFUZZER),)
+FLAGS += -fsanitize=fuzzer-no-link
+endif
+INCLUDES := -Iinclude -Isrc -I$(BUILD)/gen
+LIBS := $(PKG_LIBS) -lm
+
+# ---- What there is ---------------------------------------------------------------------------
+
+LIB_SRC := $(sort $(wildcard src/*/*.c src/*/*/*.c))
+ifeq ($(X86),)
+LIB_SRC := $(foreach f,$(LIB_SRC),$(if $(findstring /cpu/avx,$(f)),,$(f)))
+endif
+ifeq ($(ARM),)
+LIB_SRC := $(foreach f,$(LIB_SRC),$(if $(findstring /cpu/neon,$(f)),,$(f)))
+endif
+APP_SRC := $(sort $(wildcard app/cli/*.c))
+ALL_TEST_SRC := $(sort $(wildcard tests/*/*.c tests/*/*/*.c))
+TEST_SRC := $(filter %_test.c,$(ALL_TEST_SRC))
+FUZZ_SRC := $(filter tests/fuzz/%_fuzz.c,$(ALL_TEST_SRC))
+# What tests share: every other C file there. Linked as a library, so that each takes what it needs.
+SUPPORT_SRC := $(filter-out $(TEST_SRC) tests/fuzz/% tests/golden/%,$(ALL_TEST_SRC))
+BENCH_SRC := $(sort $(wildcard bench/*.c))
+
+objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+LIB_OBJ := $(call objects,$(LIB_SRC)) $(if $(wildcard src/graph/op.h),$(BUILD)/obj/gen/op_table.o)
+APP_OBJ := $(call objects,$(APP_SRC))
+TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
+FUZZERS := $(patsubst tests/fuzz/%_fuzz.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
+BENCHES := $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCH_SRC))
+GEN := $(BUILD)/gen/ops.h
+STATIC := $(BUILD)/libfovea.a
+SHARED := $(BUILD)/libfovea.so
+APP_LIB := $(BUILD)/obj/app/libcli.a
+SUPPORT_LIB := $(BUILD)/obj/tests/libsupport.a
+
+# ---- Targets for people ----------------------------------------------------------------------
+
+all: $(STATIC) $(SHARED) $(if $(APP_SRC),$(BUILD)/fovea) ## the library and the program, into build/
+.DEFAULT_GOAL := all
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
+	@echo 'Variants: SAN=address,undefined | SAN=thread | STRESS=1 (tiny tiles and buffers) | WERROR=1 | CC=clang'
+	@echo 'Each variant has its folder (build/asan, build/tsan, build/stress); BUILD=FOLDER sets another.'
+
+test: ## the quick tests, about a minute
+	@tools/run-tests layers style unit shell
+
+test-san: ## all unit tests under AddressSanitizer and UBSan, threaded ones under ThreadSanitizer
+	@tools/run-tests asan tsan
+
+test-all: ## everything, the stress build included
+	@tools/run-tests all
+
+check-layers: ## every include against tools/layers.txt
+	@tools/check-layers
+
+check-style: ## file lengths, banned calls, leftovers
+	@tools/check-style
+
+fuzz: ## every fuzzer for SECONDS=60 each, under sanitizers (CC=clang LIBFUZZER=1: by libFuzzer)
+	@FUZZ_SECONDS=$(SECONDS) LIBFUZZER=$(LIBFUZZER) tools/run-tests fuzz
+
+bench: all $(BENCHES) ## the benchmarks, bench/run
+	@bench/run $(BUILD)/fovea
+
+tests: $(TESTS) ## builds the test programs without running them
+fuzzers: $(FUZZERS) ## builds the fuzzers without running them
+
+clean: ## removes BUILD
+	rm -rf $(BUILD)
+
+.PHONY: all help test test-san test-all check-layers check-style fuzz bench tests fuzzers clean install docs tsan-tests
+FORCE:
+
+# For tools/run-tests: the test programs to run under ThreadSanitizer.
+TSAN_PROGRAMS := $(filter $(foreach t,$(TSAN_TESTS),$(BUILD)/tests/$(t)_test),$(TESTS))
+tsan-tests: $(TSAN_PROGRAMS)
+
+# ---- Compiling -------------------------------------------------------------------------------
+
+# Objects depend on this file, which changes when the flags do: another compiler or another flag
+# rebuilds, and nothing else does.
+STAMP := $(BUILD)/flags
+ALL_FLAGS := $(CC) $(FLAGS) $(OPT) $(KERNEL_OPT) $(CPPFLAGS) $(CFLAGS) $(PKG_CFLAGS) $(LINK) $(LDFLAGS)
+$(STAMP): FORCE
+	@mkdir -p $(@D)
+	@echo '$(ALL_FLAGS)' | cmp -s - $@ || echo '$(ALL_FLAGS)' > $@
+
+# Ops declare themselves: their files are read and a header and a table written. Always run (it takes
+# milliseconds) but the files keep their time when nothing changed.
+$(GEN): FORCE
+	@tools/gen-ops src/ops $(BUILD)/gen
+$(BUILD)/gen/op_table.c: $(GEN) ;
+
+isa_flags = $(if $(findstring /cpu/avx512,$(1)),-mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma) \
+    $(if $(findstring /cpu/avx2,$(1)),-mavx2 -mfma)
+
+say = @mkdir -p $(@D); echo '$(1) $@'; $(if $(V),set -x;)
+compile = $(call say,cc) $(CC) $(FLAGS) $(OPT) $(2) $(INCLUDES) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $(1) -o $@
+
+$(BUILD)/obj/src/kernels/%.o: src/kernels/%.c $(STAMP) | $(GEN)
+	$(call compile,$<,$(KERNEL_OPT) $(call isa_flags,$<))
+$(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c $(STAMP) | $(GEN)
+	$(call compile,$<)
+$(BUILD)/obj/tests/%.o: tests/%.c $(STAMP) | $(GEN)
+	$(call compile,$<,-Itests)
+$(BUILD)/obj/%.o: %.c $(STAMP) | $(GEN)
+	$(call compile,$<)
+
+# ---- Linking ---------------------------------------------------------------------------------
+
+archive = $(call say,ar) rm -f $@; $(AR) rcs $@ $(filter %.o,$^)
+link = $(call say,ld) $(CC) $(OPT) $(filter %.o,$^) $(filter %.a,$^) $(LINK) $(LDFLAGS) $(1) $(LIBS) -o $@
+
+$(STATIC): $(LIB_OBJ)
+	$(archive)
+$(APP_LIB): $(filter-out %/main.o,$(APP_OBJ))
+	$(archive)
+$(SUPPORT_LIB): $(call objects,$(SUPPORT_SRC))
+	$(archive)
+
+# Undefined symbols are an error, except where a sanitizer's runtime comes with the program.
+$(SHARED): $(LIB_OBJ)
+	$(call link,-shared $(if $(DARWIN),-Wl$(,)-install_name$(,)@rpath/libfovea.so.$(SO_MAJOR),-Wl$(,)-soname$(,)libfovea.so.$(SO_MAJOR) $(if $(SAN),,-Wl$(,)-z$(,)defs)))
+
+$(BUILD)/fovea: $(APP_OBJ) $(STATIC)
+	$(call link)
+
+# A folder of tests may need the program's files (tests/cli) as well as the library's.
+$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(SUPPORT_LIB) $(APP_LIB) $(STATIC)
+	$(call link,$(TEST_LIBS))
+
+ifneq ($(LIBFUZZER),)
+$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%_fuzz.o $(SUPPORT_LIB) $(STATIC)
+	$(call link,-fsanitize=fuzzer)
+else
+$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%_fuzz.o $(BUILD)/obj/tests/fuzz/driver.o $(SUPPORT_LIB) $(STATIC)
+	$(call link)
+endif
+
+$(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(STATIC)
+	$(call link)
+
+.SECONDARY:
+
+# ---- Installing ------------------------------------------------------------------------------
+
+# The program prints its own page and completions, from the table that --help reads.
+docs: $(BUILD)/gen/fovea.1
+$(BUILD)/gen/fovea.1: $(BUILD)/fovea
+	@$(BUILD)/fovea help --man > $@
+	@for shell in bash zsh fish; do $(BUILD)/fovea help --completion $$shell > $(BUILD)/gen/fovea.$$shell || exit 1; done
+
+$(BUILD)/fovea.pc: fovea.pc.in include/fovea.h FORCE
+	@sed 's|@PREFIX@|$(abspath $(PREFIX))|; s|@VERSION@|$(VERSION)|; s|@PKGS@|$(PKGS)|' fovea.pc.in > $@
+
+ROOT := $(DESTDIR)$(PREFIX)
+install: all docs $(BUILD)/fovea.pc ## program, library, header, pkg-config file, man page, completions under PREFIX=/usr/local
+	install -d $(ROOT)/bin $(ROOT)/include $(ROOT)/lib/pkgconfig $(ROOT)/share/man/man1 \
+	    $(ROOT)/share/bash-completion/completions $(ROOT)/share/zsh/site-functions $(ROOT)/share/fish/vendor_completions.d
+	install -m 755 $(BUILD)/fovea $(ROOT)/bin/fovea
+	-strip $(ROOT)/bin/fovea
+	install -m 644 include/fovea.h $(ROOT)/include/fovea.h
+	install -m 644 $(STATIC) $(ROOT)/lib/libfovea.a
+	install -m 755 $(SHARED) $(ROOT)/lib/libfovea.so.$(VERSION)
+	ln -sf libfovea.so.$(VERSION) $(ROOT)/lib/libfovea.so.$(SO_MAJOR)
+	ln -sf libfovea.so.$(SO_MAJOR) $(ROOT)/lib/libfovea.so
+	install -m 644 $(BUILD)/fovea.pc $(ROOT)/lib/pkgconfig/fovea.pc
+	install -m 644 $(BUILD)/gen/fovea.1 $(ROOT)/share/man/man1/fovea.1
+	install -m 644 $(BUILD)/gen/fovea.bash $(ROOT)/share/bash-completion/completions/fovea
+	install -m 644 $(BUILD)/gen/fovea.zsh $(ROOT)/share/zsh/site-functions/_fovea
+	install -m 644 $(BUILD)/gen/fovea.fish $(ROOT)/share/fish/vendor_completions.d/fovea.fish
+
+-include $(shell [ -d $(BUILD)/obj ] && find $(BUILD)/obj -name '*.d')
