@@ -24,13 +24,15 @@ typedef struct fv_st_tensor {
 
 /* An open, mapped, fully checked file: header at most 100 MB of valid JSON, known dtypes, shapes that
  * do not overflow and match their byte ranges, ranges inside the file, ascending, without gap or
- * overlap. Anything else is FV_E_FORMAT naming file, tensor and what was found. */
+ * overlap. Anything else is FV_E_FORMAT naming file, tensor and what was found. Other writers may put
+ * a tensor at any address, aligned for its type or not: copy it, or look before casting `data`. */
 typedef struct fv_safetensors {
     fv_mapping map;
     fv_st_tensor *tensors; /* sorted by name */
     size_t n;
     json_t *metadata;      /* the "__metadata__" object (string values), or NULL */
     char *path;
+    fv_arena names;        /* what the tensors' names point into */
 } fv_safetensors;
 
 fv_status fv_safetensors_open(fv_safetensors *file, const char *path, fv_err *err);
