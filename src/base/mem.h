@@ -13,6 +13,11 @@ void *fv_alloc_zero(size_t count, size_t size, fv_err *err);
 /* Grows or shrinks; the old block stays valid on failure. */
 void *fv_realloc(void *block, size_t bytes, fv_err *err);
 void fv_free(void *block); /* NULL is fine */
+/* For libraries that take an allocator (jansson): counted and failed like fv_alloc, aligned like
+ * malloc, freed by fv_free_plain alone. */
+void *fv_alloc_plain(size_t bytes);
+void fv_free_plain(void *block);
+
 char *fv_strdup(const char *text, fv_err *err);
 char *fv_strndup(const char *text, size_t len, fv_err *err);
 
