@@ -1,0 +1,120 @@
+/* Writes the run's log and its TensorBoard events side by side. When to write, and what a metric
+ * means, is the loop's. The trap: the two files grow together but a crash may come between them, so a
+ * checkpoint keeps a size for each, taken when both are whole. */
+#include "train/record.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+static double wall_time(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* JSON knows neither NaN nor the decimal comma that a host program's locale may bring. Nine digits
+ * give any float32 back exactly. */
+static fv_status add_number(fv_buf *line, double value, fv_err *err)
+{
+    char text[32];
+    if (!isfinite(value)) return fv_buf_puts(line, "null", err);
+    snprintf(text, sizeof text, "%.9g", value);
+    char *comma = strchr(text, ',');
+    if (comma) *comma = '.';
+    return fv_buf_puts(line, text, err);
+}
+
+static fv_status add_field(fv_buf *line, const char *key, double value, fv_err *err)
+{
+    fv_status status = FV_OK;
+    if (line->data[line->len - 1] != '{') FV_TRY(fv_buf_putc(line, ',', err));
+    FV_TRY(fv_buf_printf(line, err, "\"%s\":", key));
+    FV_TRY(add_number(line, value, err));
+done:
+    return status;
+}
+
+static fv_status start_line(fv_buf *line, int64_t step, int64_t epoch, fv_err *err)
+{
+    line->len = 0;
+    return fv_buf_printf(line, err, "{\"step\":%" PRId64 ",\"epoch\":%" PRId64, step, epoch);
+}
+
+static fv_status end_line(fv_record *record, const char *closing, fv_err *err)
+{
+    fv_status status = FV_OK;
+    FV_TRY(fv_buf_puts(&record->line, closing, err));
+    FV_TRY(fv_appender_add(&record->log, record->line.data, record->line.len, err));
+done:
+    return status;
+}
+
+fv_status fv_record_open(fv_record *record, const char *folder, uint64_t keep_log_bytes, uint64_t keep_event_bytes, fv_err *err)
+{
+    fv_status status = FV_OK;
+    char path[FV_PATH_MAX];
+    *record = (fv_record){.log.fd = -1, .events.file.fd = -1};
+    FV_TRY(fv_path_join(path, folder, FV_RECORD_LOG, err));
+    FV_TRY(fv_appender_open(&record->log, path, keep_log_bytes, err));
+    FV_TRY(fv_path_join(path, folder, FV_RECORD_EVENTS, err));
+    FV_TRY(fv_events_open(&record->events, path, keep_event_bytes, err));
+done:
+    if (status != FV_OK) fv_record_close(record);
+    return status;
+}
+
+fv_status fv_record_step(fv_record *record, const fv_record_figures *figures, fv_err *err)
+{
+    fv_status status = FV_OK;
+    fv_buf *line = &record->line;
+    FV_TRY(start_line(line, figures->step, figures->epoch, err));
+    FV_TRY(add_field(line, "loss", figures->loss, err));
+    FV_TRY(add_field(line, "lr", figures->lr, err));
+    FV_TRY(add_field(line, "grad_norm", figures->grad_norm, err));
+    FV_TRY(fv_buf_printf(line, err, ",\"tokens\":%" PRId64, figures->tokens));
+    FV_TRY(add_field(line, "tokens_per_s", figures->tokens_per_s, err));
+    FV_TRY(add_field(line, "seconds", figures->seconds, err));
+    FV_TRY(end_line(record, "}\n", err));
+
+    double now = wall_time();
+    FV_TRY(fv_events_scalar(&record->events, figures->step, now, "train/loss", figures->loss, err));
+    FV_TRY(fv_events_scalar(&record->events, figures->step, now, "train/lr", figures->lr, err));
+    FV_TRY(fv_events_scalar(&record->events, figures->step, now, "train/grad_norm", figures->grad_norm, err));
+    FV_TRY(fv_events_scalar(&record->events, figures->step, now, "train/tokens_per_s", figures->tokens_per_s, err));
+done:
+    return status;
+}
+
+fv_status fv_record_valid(fv_record *record, int64_t step, int64_t epoch, const fv_metric *metrics, size_t n, fv_err *err)
+{
+    fv_status status = FV_OK;
+    fv_buf *line = &record->line;
+    double now = wall_time();
+    FV_TRY(start_line(line, step, epoch, err));
+    FV_TRY(fv_buf_puts(line, ",\"valid\":{", err));
+    for (size_t i = 0; i < n; i++) FV_TRY(add_field(line, metrics[i].name, metrics[i].value, err));
+    FV_TRY(end_line(record, "}}\n", err));
+    for (size_t i = 0; i < n; i++) {
+        char tag[64];
+        snprintf(tag, sizeof tag, "valid/%s", metrics[i].name);
+        FV_TRY(fv_events_scalar(&record->events, step, now, tag, metrics[i].value, err));
+    }
+done:
+    return status;
+}
+
+void fv_record_sizes(const fv_record *record, uint64_t *log_bytes, uint64_t *event_bytes)
+{
+    *log_bytes = fv_appender_size(&record->log);
+    *event_bytes = fv_events_size(&record->events);
+}
+
+void fv_record_close(fv_record *record)
+{
+    fv_appender_close(&record->log);
+    fv_events_close(&record->events);
+    fv_buf_release(&record->line);
+}
