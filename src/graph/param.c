@@ -1,0 +1,114 @@
+/* Trainable weights in one block. Knows names and storage; nothing of models. */
+#include "graph/param.h"
+
+#include <string.h>
+
+#include "base/str.h"
+
+enum { FV_PARAM_ALIGN = 16 }; /* floats: a cache line, so that vector loads of rows start aligned */
+
+static void copy_name(char to[FV_PARAM_NAME], const char *name)
+{
+    size_t n = strlen(name);
+    FV_ASSERT(n < FV_PARAM_NAME);
+    memcpy(to, name, n + 1);
+}
+
+fv_param *fv_params_add(fv_params *params, const char *const *names, int parts, int rank, int64_t rows, int64_t cols, fv_init init, float deviation, fv_err *err)
+{
+    FV_ASSERT(parts >= 1 && parts <= FV_MAX_PARTS && (rank == 2 || rows == 1));
+    FV_ASSERT((rank == 2 ? rows : cols) % parts == 0 && !params->block);
+    if (fv_grow(&params->items, &params->capacity, params->n + 1, sizeof *params->items, err) != FV_OK) return NULL;
+    fv_param *p = fv_arena_alloc(&params->arena, sizeof *p, err);
+    if (!p) return NULL;
+    for (int i = 0; i < parts; i++) copy_name(p->names[i], names[i]);
+    p->parts = parts;
+    p->rank = rank;
+    p->rows = rows;
+    p->cols = cols;
+    p->init = init;
+    p->deviation = deviation;
+    p->decay = rank == 2;
+    p->offset = params->n_floats;
+    p->version = 1;
+    params->n_floats += (rows * cols + FV_PARAM_ALIGN - 1) / FV_PARAM_ALIGN * FV_PARAM_ALIGN;
+    params->items[params->n++] = p;
+    return p;
+}
+
+fv_status fv_params_allocate(fv_params *params, fv_err *err)
+{
+    FV_ASSERT(!params->block);
+    params->block = fv_alloc_zero((size_t)params->n_floats, sizeof(float), err);
+    if (!params->block) return FV_E_MEMORY;
+    for (size_t i = 0; i < params->n; i++) params->items[i]->data = params->block + params->items[i]->offset;
+    return FV_OK;
+}
+
+static void draw(fv_param *p, uint64_t seed)
+{
+    for (int part = 0; part < p->parts; part++) {
+        int64_t rows, cols;
+        float *w = fv_param_part(p, part, &rows, &cols);
+        fv_rng rng = fv_rng_make(seed, p->names[part]);
+        for (int64_t i = 0; i < rows * cols; i++)
+            w[i] = p->init == FV_INIT_NORMAL ? (float)(p->deviation * fv_rng_normal(&rng)) : p->init == FV_INIT_ONE ? 1.0f : 0.0f;
+    }
+}
+
+void fv_params_draw(fv_params *params, uint64_t seed)
+{
+    for (size_t i = 0; i < params->n; i++) draw(params->items[i], seed);
+    fv_params_changed(params);
+}
+
+void fv_params_bind_grad(fv_params *params, float *block)
+{
+    for (size_t i = 0; i < params->n; i++) params->items[i]->grad = block ? block + params->items[i]->offset : NULL;
+}
+
+/* Tables of embeddings are gathered, never multiplied: rank 2, but not worth packing. */
+static bool packable(const fv_param *p)
+{
+    return p->rank == 2 && !strstr(p->names[0], "embeddings");
+}
+
+fv_status fv_params_pack(fv_params *params, fv_pool *pool, fv_err *err)
+{
+    for (size_t i = 0; i < params->n; i++) {
+        fv_param *p = params->items[i];
+        if (!packable(p) || (p->packed && p->packed_version == p->version)) continue;
+        fv_packed *packed = fv_packed_new(p->data, p->cols, true, p->cols, p->rows, pool, err);
+        if (!packed) return FV_E_MEMORY;
+        fv_packed_free(p->packed);
+        p->packed = packed;
+        p->packed_version = p->version;
+    }
+    return FV_OK;
+}
+
+void fv_params_changed(fv_params *params)
+{
+    for (size_t i = 0; i < params->n; i++) {
+        fv_param *p = params->items[i];
+        p->version++;
+        fv_packed_free(p->packed);
+        p->packed = NULL;
+    }
+}
+
+float *fv_param_part(const fv_param *param, int i, int64_t *rows, int64_t *cols)
+{
+    *rows = param->rank == 2 ? param->rows / param->parts : 1;
+    *cols = param->rank == 2 ? param->cols : param->cols / param->parts;
+    return param->data + (int64_t)i * *rows * *cols;
+}
+
+void fv_params_release(fv_params *params)
+{
+    for (size_t i = 0; i < params->n; i++) fv_packed_free(params->items[i]->packed);
+    fv_free(params->items);
+    fv_free(params->block);
+    fv_arena_release(&params->arena);
+    *params = (fv_params){0};
+}

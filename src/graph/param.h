@@ -1,0 +1,55 @@
+/* Trainable weights: named matrices in one block, so that the optimiser, clipping and checkpoints see
+ * one long vector.
+ *
+ * A parameter may have several parts, stacked by rows, that files keep under names of their own
+ * (query, key and value are one [3C, C] product here and three tensors in a BERT file). */
+#ifndef FV_GRAPH_PARAM_H
+#define FV_GRAPH_PARAM_H
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "kernels/kernels.h"
+
+enum { FV_MAX_PARTS = 3, FV_PARAM_NAME = 96 };
+
+typedef enum fv_init { FV_INIT_ZERO, FV_INIT_ONE, FV_INIT_NORMAL } fv_init;
+
+typedef struct fv_param {
+    char names[FV_MAX_PARTS][FV_PARAM_NAME];
+    int parts;
+    int rank;             /* in files: 1 [cols] or 2 [rows, cols] */
+    int64_t rows, cols;   /* of all parts together; vectors have one row (and parts side by side) */
+    int64_t offset;       /* in the block, in floats */
+    fv_init init;
+    float deviation;      /* FV_INIT_NORMAL */
+    bool decay;           /* weight decay applies: matrices, not biases and norms */
+    float *data, *grad;   /* grad: where fv_params_bind_grad says, or NULL */
+    uint32_t version;     /* raised by whoever changes the weights */
+    fv_packed *packed;    /* running only: packed from data at packed_version */
+    uint32_t packed_version;
+} fv_param;
+
+typedef struct fv_params {
+    fv_param **items;     /* in order of adding */
+    size_t n, capacity;
+    int64_t n_floats;     /* of the block, alignment included */
+    float *block;         /* owned, or NULL before fv_params_allocate */
+    fv_arena arena;
+} fv_params;
+
+/* Adds a parameter of `parts` names; NULL with err set on failure. Vectors: rank 1, rows = 1. */
+fv_param *fv_params_add(fv_params *params, const char *const *names, int parts, int rank, int64_t rows, int64_t cols, fv_init init, float deviation, fv_err *err);
+/* One zeroed block for all. */
+fv_status fv_params_allocate(fv_params *params, fv_err *err);
+/* Draws every parameter from (seed, its name): adding one changes no other. */
+void fv_params_draw(fv_params *params, uint64_t seed);
+/* Gradients live in `block` [n_floats], the caller's; NULL: none. */
+void fv_params_bind_grad(fv_params *params, float *block);
+/* Packs every matrix that products use (rank 2, `packable`) for running. */
+fv_status fv_params_pack(fv_params *params, fv_pool *pool, fv_err *err);
+void fv_params_changed(fv_params *params); /* raises all versions, drops packed copies */
+/* Part `i`: its first float, rows and columns. Parts of a matrix are row blocks, of a vector column blocks: both contiguous. */
+float *fv_param_part(const fv_param *param, int i, int64_t *rows, int64_t *cols);
+void fv_params_release(fv_params *params);
+
+#endif
