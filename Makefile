@@ -27,10 +27,14 @@ SAN ?=
 STRESS ?=
 WERROR ?=
 LIBFUZZER ?=
+COVER ?=
 
 # A variant has a folder of its own, so that switching does not rebuild everything.
 ifneq ($(LIBFUZZER),)
 BUILD ?= build/libfuzzer
+SAN := address,undefined
+else ifneq ($(COVER),)
+BUILD ?= build/cover
 SAN := address,undefined
 else ifneq ($(findstring thread,$(SAN)),)
 BUILD ?= build/tsan
@@ -156,12 +160,14 @@ fuzzers: $(FUZZERS) ## builds the fuzzers without running them
 clean: ## removes BUILD
 	rm -rf $(BUILD)
 
-.PHONY: all help test test-san test-all check-layers check-style fuzz bench tests fuzzers clean install docs tsan-tests
+.PHONY: all help test test-san test-all check-layers check-style fuzz bench tests fuzzers clean install docs tsan-tests list-tsan-tests
 FORCE:
 
-# For tools/run-tests: the test programs to run under ThreadSanitizer.
+# For tools/run-tests: what to build and run under ThreadSanitizer.
 TSAN_PROGRAMS := $(filter $(foreach t,$(TSAN_TESTS),$(BUILD)/tests/$(t)_test),$(TESTS))
 tsan-tests: $(TSAN_PROGRAMS)
+list-tsan-tests:
+	@printf '%s\n' $(TSAN_PROGRAMS)
 
 # ---- Compiling -------------------------------------------------------------------------------
 
@@ -183,14 +189,19 @@ isa_flags = $(if $(findstring /cpu/avx512,$(1)),-mavx512f -mavx512bw -mavx512vl 
     $(if $(findstring /cpu/avx2,$(1)),-mavx2 -mfma)
 
 say = @mkdir -p $(@D); echo '$(1) $@'; $(if $(V),set -x;)
-compile = $(call say,cc) $(CC) $(FLAGS) $(OPT) $(2) $(INCLUDES) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $(1) -o $@
+# For our fuzzing driver (COVER=1) the library, and nothing else, reports the places that it reaches.
+cover = $(if $(COVER),$(if $(filter src/%,$(1)),-fsanitize-coverage=trace-pc))
+
+compile = $(call say,cc) $(CC) $(FLAGS) $(OPT) $(2) $(call cover,$(1)) $(INCLUDES) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $(1) -o $@
 
 $(BUILD)/obj/src/kernels/%.o: src/kernels/%.c $(STAMP) | $(GEN)
 	$(call compile,$<,$(KERNEL_OPT) $(call isa_flags,$<))
 $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c $(STAMP) | $(GEN)
 	$(call compile,$<)
 $(BUILD)/obj/tests/%.o: tests/%.c $(STAMP) | $(GEN)
-	$(call compile,$<,-Itests)
+	$(call compile,$<,-Iapp -Itests)
+$(BUILD)/obj/app/%.o: app/%.c $(STAMP) | $(GEN)
+	$(call compile,$<,-Iapp)
 $(BUILD)/obj/%.o: %.c $(STAMP) | $(GEN)
 	$(call compile,$<)
 
