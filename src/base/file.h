@@ -34,17 +34,18 @@ fv_status fv_writer_commit(fv_writer *writer, fv_err *err);
 void fv_writer_abort(fv_writer *writer); /* removes the temporary file; NULL is fine */
 /* The three calls above for bytes at hand. */
 fv_status fv_file_write(const char *path, const void *bytes, size_t n, fv_err *err);
-/* Tests: the write after n more successful ones fails with ENOSPC, once (negative: never). */
+/* Tests: the step (create, write, sync, rename) after n more successful ones fails with ENOSPC, once (negative: never). */
 void fv_write_fail_after(int64_t n);
 
-/* An append-only log: each fv_log_add is one write of one whole line. */
+/* An append-only log: each fv_appender_add is one whole line; a line that does not fit on the disk is taken back.
+ * {0} is a closed one. */
 typedef struct fv_appender { int fd; } fv_appender;
 fv_status fv_appender_open(fv_appender *appender, const char *path, uint64_t keep_bytes, fv_err *err); /* cuts the file to keep_bytes first */
 fv_status fv_appender_add(fv_appender *appender, const void *bytes, size_t n, fv_err *err);
 uint64_t fv_appender_size(const fv_appender *appender);
 void fv_appender_close(fv_appender *appender);
 
-/* An advisory lock on PATH (created if missing, kernel-released when the holder dies). FV_E_BUSY if held. */
+/* An advisory lock on PATH (created if missing, kernel-released when the holder dies). FV_E_BUSY if held. {0} holds nothing. */
 typedef struct fv_lock { int fd; } fv_lock;
 fv_status fv_lock_take(fv_lock *lock, const char *path, fv_err *err);
 void fv_lock_drop(fv_lock *lock);

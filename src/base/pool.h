@@ -17,7 +17,8 @@ void fv_pool_free(fv_pool *pool);
 int fv_pool_threads(const fv_pool *pool);
 void fv_pool_run(fv_pool *pool, int64_t n_tasks, fv_task_fn fn, void *arg); /* returns when all are done; a NULL pool runs them here */
 
-/* The process's pool, made at first use. fv_set_threads (fovea.h) replaces it; only between jobs. */
+/* The process's pool, made at first use, without allocating. It stays at one address: fv_set_threads (fovea.h)
+ * only changes how many threads it has, between jobs. So ask fv_pool_threads when scratch is made, not before. */
 fv_pool *fv_pool_shared(fv_err *err);
 
 #endif

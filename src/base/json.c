@@ -1,0 +1,223 @@
+/* JSON by jansson, made safe for hostile files and given Fovea's errors.
+ *
+ * One scan before parsing bounds the depth (jansson would recurse 2048 deep, and so would we) and
+ * finds NUL bytes and broken UTF-8, with line and column. What jansson itself refuses: duplicate
+ * keys, numbers that overflow, anything that is not JSON.
+ * The trap: jansson allocates through us, so what it gives (json_dumps) must not meet free(). */
+#include "base/json.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/file.h"
+
+#define DEPTH_MAX 64
+
+/* Before main, when no other thread can be inside jansson. A tree that a host program had made
+ * already would do no harm: fv_free_plain is free and a count. */
+__attribute__((constructor)) static void adopt_allocator(void)
+{
+    json_set_alloc_funcs(fv_alloc_plain, fv_free_plain);
+}
+
+/* ---- Parsing ------------------------------------------------------------------------------ */
+
+struct scan {
+    const char *p, *end, *line_start;
+    const char *where;
+    int line, depth;
+    bool in_string;
+    fv_err *err;
+};
+
+static fv_status refuse(const struct scan *s, const char *found, const char *expected)
+{
+    long column = 1; /* in characters, as jansson counts */
+    for (const char *p = s->line_start; p < s->p; p++) column += ((unsigned char)*p & 0xC0) != 0x80;
+    return FV_FAIL(s->err, FV_E_FORMAT, "%s:%d:%ld: %s; expected %s", s->where, s->line, column, found, expected);
+}
+
+static fv_status scan_depth(struct scan *s, int change)
+{
+    s->depth += change;
+    if (s->depth <= DEPTH_MAX) return FV_OK;
+    return refuse(s, "a list or object inside more than 64 others", "at most 64 levels");
+}
+
+static fv_status scan_one(struct scan *s)
+{
+    char c = *s->p;
+    if (c == 0) return refuse(s, "a NUL byte", "text");
+    if (c == '\n') s->line_start = s->p + 1, s->line++;
+    else if (c == '"') s->in_string = !s->in_string;
+    else if (s->in_string) s->p += c == '\\' && s->p + 1 < s->end && s->p[1] > 0x1F;
+    else if (c == '[' || c == '{') return scan_depth(s, +1);
+    else if (c == ']' || c == '}') return scan_depth(s, -1);
+    return FV_OK;
+}
+
+static fv_status scan_all(struct scan *s)
+{
+    for (; s->p < s->end; s->p++) {
+        if ((unsigned char)*s->p >= 0x80) {
+            int n = fv_utf8_len(s->p, s->end);
+            if (n == 0) return refuse(s, "a byte that is not UTF-8", "UTF-8 text");
+            s->p += n - 1;
+            continue;
+        }
+        fv_status status = scan_one(s);
+        if (status != FV_OK) return status;
+    }
+    return FV_OK;
+}
+
+static fv_status parser_fail(const json_error_t *e, const char *where, fv_err *err)
+{
+    enum json_error_code code = json_error_code(e);
+    if (code == json_error_out_of_memory || !e->text[0]) return FV_FAIL(err, FV_E_MEMORY, "%s: out of memory", where);
+    const char *expected = code == json_error_duplicate_key ? "each key once"
+        : code == json_error_numeric_overflow ? "a number that fits into 64 bits"
+        : code == json_error_null_character ? "text without NUL"
+        : "valid JSON";
+    return FV_FAIL(err, FV_E_FORMAT, "%s:%d:%d: %s; expected %s", where, e->line, e->column, e->text, expected);
+}
+
+static bool blank(const char *text, size_t len)
+{
+    while (len > 0 && strchr(" \t\r\n", text[len - 1]) && text[len - 1]) len--;
+    return len == 0;
+}
+
+json_t *fv_json_parse(const char *text, size_t len, const char *where, fv_err *err)
+{
+    if (len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) text += 3, len -= 3; /* a byte-order mark */
+    if (blank(text, len)) {
+        FV_FAIL(err, FV_E_FORMAT, "%s: is empty; expected JSON", where);
+        return NULL;
+    }
+    struct scan scan = {.p = text, .end = text + len, .line_start = text, .where = where, .line = 1, .err = err};
+    if (scan_all(&scan) != FV_OK) return NULL;
+    json_error_t e;
+    json_t *tree = json_loadb(text, len, JSON_REJECT_DUPLICATES, &e);
+    if (!tree) parser_fail(&e, where, err);
+    return tree;
+}
+
+json_t *fv_json_load(const char *path, size_t max_bytes, fv_err *err)
+{
+    fv_buf text = {0};
+    json_t *tree = NULL;
+    if (fv_file_read(path, max_bytes, &text, err) == FV_OK) tree = fv_json_parse(text.data, text.len, path, err);
+    fv_buf_release(&text);
+    return tree;
+}
+
+/* ---- Writing ------------------------------------------------------------------------------ */
+
+struct sink {
+    fv_buf text;
+    fv_err *err;
+    fv_status status;
+};
+
+static int add_piece(const char *piece, size_t len, void *arg)
+{
+    struct sink *sink = arg;
+    sink->status = fv_buf_add(&sink->text, piece, len, sink->err);
+    return sink->status == FV_OK ? 0 : -1;
+}
+
+fv_status fv_json_save(const json_t *tree, const char *path, fv_err *err)
+{
+    struct sink sink = {.err = err};
+    fv_status status = FV_OK;
+    if (json_dump_callback(tree, add_piece, &sink, JSON_INDENT(2)) != 0) {
+        status = sink.status != FV_OK ? sink.status : FV_FAIL(err, FV_E_MEMORY, "%s: out of memory", path);
+        goto done;
+    }
+    FV_TRY(fv_buf_putc(&sink.text, '\n', err));
+    FV_TRY(fv_file_write(path, sink.text.data, sink.text.len, err));
+done:
+    fv_buf_release(&sink.text);
+    return status;
+}
+
+/* ---- Fields ------------------------------------------------------------------------------- */
+
+/* A value as a message shows it. */
+static const char *show_value(const json_t *value, fv_shown *room)
+{
+    switch (json_typeof(value)) {
+    case JSON_OBJECT: return "an object";
+    case JSON_ARRAY: return "a list";
+    case JSON_STRING: return fv_show(room, json_string_value(value), json_string_length(value));
+    case JSON_INTEGER: snprintf(room->text, sizeof room->text, "%lld", (long long)json_integer_value(value)); return room->text;
+    case JSON_REAL: snprintf(room->text, sizeof room->text, "%.15g", json_real_value(value)); return room->text;
+    case JSON_TRUE: return "true";
+    case JSON_FALSE: return "false";
+    case JSON_NULL: return "null";
+    }
+    return "nothing";
+}
+
+static fv_status wrong(const char *where, const char *key, const json_t *value, const char *expected, fv_err *err)
+{
+    fv_shown room;
+    return FV_FAIL(err, FV_E_FORMAT, "%s: %s is %s; expected %s", where, key, show_value(value, &room), expected);
+}
+
+/* *value is NULL where the field is missing and may be. */
+static fv_status find(const json_t *object, const char *key, bool required, const char *expected, const json_t **value, const char *where, fv_err *err)
+{
+    fv_shown room;
+    *value = NULL;
+    if (!json_is_object(object))
+        return FV_FAIL(err, FV_E_FORMAT, "%s: is %s; expected an object with %s", where, object ? show_value(object, &room) : "nothing", key);
+    const json_t *found = json_object_get(object, key);
+    if (found && !json_is_null(found)) *value = found;
+    else if (required) return FV_FAIL(err, FV_E_FORMAT, "%s: %s is missing; expected %s", where, key, expected);
+    return FV_OK;
+}
+
+fv_status fv_json_int(const json_t *object, const char *key, bool required, int64_t low, int64_t high, int64_t *out, const char *where, fv_err *err)
+{
+    char expected[96];
+    const json_t *value;
+    snprintf(expected, sizeof expected, "a whole number from %lld to %lld", (long long)low, (long long)high);
+    fv_status status = find(object, key, required, expected, &value, where, err);
+    if (status != FV_OK || !value) return status;
+    json_int_t number = json_integer_value(value);
+    if (!json_is_integer(value) || number < low || number > high) return wrong(where, key, value, expected, err);
+    *out = number;
+    return FV_OK;
+}
+
+fv_status fv_json_real(const json_t *object, const char *key, bool required, double *out, const char *where, fv_err *err)
+{
+    const json_t *value;
+    fv_status status = find(object, key, required, "a number", &value, where, err);
+    if (status != FV_OK || !value) return status;
+    if (!json_is_number(value)) return wrong(where, key, value, "a number", err);
+    *out = json_number_value(value);
+    return FV_OK;
+}
+
+fv_status fv_json_bool(const json_t *object, const char *key, bool required, bool *out, const char *where, fv_err *err)
+{
+    const json_t *value;
+    fv_status status = find(object, key, required, "true or false", &value, where, err);
+    if (status != FV_OK || !value) return status;
+    if (!json_is_boolean(value)) return wrong(where, key, value, "true or false", err);
+    *out = json_is_true(value);
+    return FV_OK;
+}
+
+fv_status fv_json_text(const json_t *object, const char *key, bool required, const char **out, const char *where, fv_err *err)
+{
+    const json_t *value;
+    fv_status status = find(object, key, required, "a string", &value, where, err);
+    if (status != FV_OK || !value) return status;
+    if (!json_is_string(value)) return wrong(where, key, value, "a string", err);
+    *out = json_string_value(value);
+    return FV_OK;
+}
