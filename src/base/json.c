@@ -6,7 +6,6 @@
  * The trap: jansson allocates through us, so what it gives (json_dumps) must not meet free(). */
 #include "base/json.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -71,15 +70,17 @@ static fv_status scan_all(struct scan *s)
     return FV_OK;
 }
 
+/* jansson's words, except where they name what only a C programmer knows. */
 static fv_status parser_fail(const json_error_t *e, const char *where, fv_err *err)
 {
     enum json_error_code code = json_error_code(e);
     if (code == json_error_out_of_memory || !e->text[0]) return FV_FAIL(err, FV_E_MEMORY, "%s: out of memory", where);
-    const char *expected = code == json_error_duplicate_key ? "each key once"
+    const char *found = code == json_error_null_character ? "a NUL character (\\u0000)" : e->text;
+    const char *expected = code == json_error_null_character ? "text without it"
+        : code == json_error_duplicate_key ? "each key once"
         : code == json_error_numeric_overflow ? "a number that fits into 64 bits"
-        : code == json_error_null_character ? "text without NUL"
         : "valid JSON";
-    return FV_FAIL(err, FV_E_FORMAT, "%s:%d:%d: %s; expected %s", where, e->line, e->column, e->text, expected);
+    return FV_FAIL(err, FV_E_FORMAT, "%s:%d:%d: %s; expected %s", where, e->line, e->column, found, expected);
 }
 
 static bool blank(const char *text, size_t len)
@@ -114,31 +115,127 @@ json_t *fv_json_load(const char *path, size_t max_bytes, fv_err *err)
 
 /* ---- Writing ------------------------------------------------------------------------------ */
 
-struct sink {
-    fv_buf text;
+/* Ours, because jansson prints 0.1 as 0.10000000000000001 and people read these files. */
+struct printer {
+    fv_buf *out;
+    int indent; /* 0: all on one line */
     fv_err *err;
-    fv_status status;
 };
 
-static int add_piece(const char *piece, size_t len, void *arg)
+static fv_status print_value(struct printer *to, const json_t *value, int depth);
+
+static bool needs_escape(char c)
 {
-    struct sink *sink = arg;
-    sink->status = fv_buf_add(&sink->text, piece, len, sink->err);
-    return sink->status == FV_OK ? 0 : -1;
+    return (unsigned char)c < 0x20 || c == '"' || c == '\\';
+}
+
+static fv_status print_escape(struct printer *to, char c)
+{
+    switch (c) {
+    case '"': return fv_buf_puts(to->out, "\\\"", to->err);
+    case '\\': return fv_buf_puts(to->out, "\\\\", to->err);
+    case '\n': return fv_buf_puts(to->out, "\\n", to->err);
+    case '\r': return fv_buf_puts(to->out, "\\r", to->err);
+    case '\t': return fv_buf_puts(to->out, "\\t", to->err);
+    default: return fv_buf_printf(to->out, to->err, "\\u%04x", (unsigned char)c);
+    }
+}
+
+static fv_status print_string(struct printer *to, const char *text, size_t len)
+{
+    fv_status status;
+    const char *p = text, *end = text + len;
+    FV_TRY(fv_buf_putc(to->out, '"', to->err));
+    while (p < end) {
+        size_t plain = 0;
+        while (p + plain < end && !needs_escape(p[plain])) plain++;
+        FV_TRY(fv_buf_add(to->out, p, plain, to->err));
+        p += plain;
+        if (p < end) FV_TRY(print_escape(to, *p++));
+    }
+    FV_TRY(fv_buf_putc(to->out, '"', to->err));
+done:
+    return status;
+}
+
+/* A real stays one when it is read again. */
+static fv_status print_real(struct printer *to, double value)
+{
+    char text[FV_DOUBLE_TEXT];
+    fv_double_text(value, text);
+    return fv_buf_printf(to->out, to->err, "%s%s", text, strpbrk(text, ".e") ? "" : ".0");
+}
+
+static fv_status print_break(struct printer *to, int depth)
+{
+    if (to->indent == 0) return FV_OK;
+    return fv_buf_printf(to->out, to->err, "\n%*s", to->indent * depth, "");
+}
+
+static fv_status print_list(struct printer *to, const json_t *list, int depth)
+{
+    fv_status status;
+    size_t n = json_array_size(list);
+    FV_TRY(fv_buf_putc(to->out, '[', to->err));
+    for (size_t i = 0; i < n; i++) {
+        FV_TRY(print_break(to, depth + 1));
+        FV_TRY(print_value(to, json_array_get(list, i), depth + 1));
+        if (i + 1 < n) FV_TRY(fv_buf_putc(to->out, ',', to->err));
+    }
+    if (n > 0) FV_TRY(print_break(to, depth));
+    FV_TRY(fv_buf_putc(to->out, ']', to->err));
+done:
+    return status;
+}
+
+static fv_status print_object(struct printer *to, json_t *object, int depth)
+{
+    fv_status status;
+    void *first = json_object_iter(object);
+    FV_TRY(fv_buf_putc(to->out, '{', to->err));
+    for (void *at = first; at; at = json_object_iter_next(object, at)) {
+        if (at != first) FV_TRY(fv_buf_putc(to->out, ',', to->err));
+        FV_TRY(print_break(to, depth + 1));
+        FV_TRY(print_string(to, json_object_iter_key(at), strlen(json_object_iter_key(at))));
+        FV_TRY(fv_buf_puts(to->out, to->indent ? ": " : ":", to->err));
+        FV_TRY(print_value(to, json_object_iter_value(at), depth + 1));
+    }
+    if (first) FV_TRY(print_break(to, depth));
+    FV_TRY(fv_buf_putc(to->out, '}', to->err));
+done:
+    return status;
+}
+
+static fv_status print_value(struct printer *to, const json_t *value, int depth)
+{
+    switch (json_typeof(value)) {
+    case JSON_OBJECT: return print_object(to, (json_t *)value, depth); /* iterating changes nothing */
+    case JSON_ARRAY: return print_list(to, value, depth);
+    case JSON_STRING: return print_string(to, json_string_value(value), json_string_length(value));
+    case JSON_INTEGER: return fv_buf_printf(to->out, to->err, "%lld", (long long)json_integer_value(value));
+    case JSON_REAL: return print_real(to, json_real_value(value));
+    case JSON_TRUE: return fv_buf_puts(to->out, "true", to->err);
+    case JSON_FALSE: return fv_buf_puts(to->out, "false", to->err);
+    case JSON_NULL: break;
+    }
+    return fv_buf_puts(to->out, "null", to->err);
+}
+
+fv_status fv_json_print(const json_t *tree, int indent, fv_buf *out, fv_err *err)
+{
+    struct printer to = {.out = out, .indent = indent, .err = err};
+    return print_value(&to, tree, 0);
 }
 
 fv_status fv_json_save(const json_t *tree, const char *path, fv_err *err)
 {
-    struct sink sink = {.err = err};
-    fv_status status = FV_OK;
-    if (json_dump_callback(tree, add_piece, &sink, JSON_INDENT(2)) != 0) {
-        status = sink.status != FV_OK ? sink.status : FV_FAIL(err, FV_E_MEMORY, "%s: out of memory", path);
-        goto done;
-    }
-    FV_TRY(fv_buf_putc(&sink.text, '\n', err));
-    FV_TRY(fv_file_write(path, sink.text.data, sink.text.len, err));
+    fv_status status;
+    fv_buf text = {0};
+    FV_TRY(fv_json_print(tree, 2, &text, err));
+    FV_TRY(fv_buf_putc(&text, '\n', err));
+    FV_TRY(fv_file_write(path, text.data, text.len, err));
 done:
-    fv_buf_release(&sink.text);
+    fv_buf_release(&text);
     return status;
 }
 
@@ -152,7 +249,7 @@ static const char *show_value(const json_t *value, fv_shown *room)
     case JSON_ARRAY: return "a list";
     case JSON_STRING: return fv_show(room, json_string_value(value), json_string_length(value));
     case JSON_INTEGER: snprintf(room->text, sizeof room->text, "%lld", (long long)json_integer_value(value)); return room->text;
-    case JSON_REAL: snprintf(room->text, sizeof room->text, "%.15g", json_real_value(value)); return room->text;
+    case JSON_REAL: return fv_double_text(json_real_value(value), room->text);
     case JSON_TRUE: return "true";
     case JSON_FALSE: return "false";
     case JSON_NULL: return "null";

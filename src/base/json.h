@@ -9,6 +9,9 @@
 /* Text to a tree the caller json_decref()s. `where` names the source in messages. Duplicate keys are refused. */
 json_t *fv_json_parse(const char *text, size_t len, const char *where, fv_err *err);
 json_t *fv_json_load(const char *path, size_t max_bytes, fv_err *err);
+/* Adds the tree as text, keys in insertion order, reals as short as they read back the same. indent 0: one line,
+ * no blanks. Prefer it to json_dumps, whose result must go through fv_free_plain. */
+fv_status fv_json_print(const json_t *tree, int indent, fv_buf *out, fv_err *err);
 /* Indented, keys in insertion order, ended by a line break; written all or nothing. */
 fv_status fv_json_save(const json_t *tree, const char *path, fv_err *err);
 

@@ -38,21 +38,30 @@ static void spread(uint32_t w[64], const uint8_t *block)
     }
 }
 
-/* 6.2.2, steps 2 to 4; v[0..7] are the standard's a..h. */
+/* 6.2.2, step 3. Instead of moving a..h down each round, round t finds them t places lower: with t
+ * known to the compiler (the loop below is unrolled) they stay in registers. */
+static inline void round_of(uint32_t v[8], unsigned t, uint32_t k_and_w)
+{
+#define AT(letter) v[((letter) - t) % 8]
+    enum { A, B, C, D, E, F, G, H };
+    uint32_t sum1 = rotr(AT(E), 6) ^ rotr(AT(E), 11) ^ rotr(AT(E), 25);
+    uint32_t choice = (AT(E) & AT(F)) ^ (~AT(E) & AT(G));
+    uint32_t t1 = AT(H) + sum1 + choice + k_and_w;
+    uint32_t sum0 = rotr(AT(A), 2) ^ rotr(AT(A), 13) ^ rotr(AT(A), 22);
+    uint32_t majority = (AT(A) & AT(B)) ^ (AT(A) & AT(C)) ^ (AT(B) & AT(C));
+    AT(D) += t1;
+    AT(H) = t1 + sum0 + majority;
+#undef AT
+}
+
 static void compress(uint32_t state[8], const uint8_t *block)
 {
     uint32_t w[64], v[8];
     spread(w, block);
     memcpy(v, state, sizeof v);
-    for (int t = 0; t < 64; t++) {
-        uint32_t sum1 = rotr(v[4], 6) ^ rotr(v[4], 11) ^ rotr(v[4], 25);
-        uint32_t choice = (v[4] & v[5]) ^ (~v[4] & v[6]);
-        uint32_t t1 = v[7] + sum1 + choice + K[t] + w[t];
-        uint32_t sum0 = rotr(v[0], 2) ^ rotr(v[0], 13) ^ rotr(v[0], 22);
-        uint32_t majority = (v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]);
-        memmove(v + 1, v, 7 * sizeof *v);
-        v[4] += t1;
-        v[0] = t1 + sum0 + majority;
+    for (int t = 0; t < 64; t += 8) {
+#pragma GCC unroll 8
+        for (unsigned i = 0; i < 8; i++) round_of(v, i, K[t + i] + w[t + i]);
     }
     for (int i = 0; i < 8; i++) state[i] += v[i];
 }

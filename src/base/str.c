@@ -75,11 +75,19 @@ void fv_buf_release(fv_buf *buf)
 #define K2 0xa4093822299f31d1u
 #define K3 0x082efa98ec4e6c89u
 
-static uint64_t read_bytes(const unsigned char *p, int n)
+/* Little-endian on every machine. */
+static uint64_t read64(const unsigned char *p)
 {
-    uint64_t word = 0;
-    for (int i = 0; i < n; i++) word |= (uint64_t)p[i] << (8 * i); /* little-endian on every machine */
-    return word;
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+    return __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? __builtin_bswap64(word) : word;
+}
+
+static uint64_t read32(const unsigned char *p)
+{
+    uint32_t word;
+    memcpy(&word, p, sizeof word);
+    return __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? __builtin_bswap32(word) : word;
 }
 
 /* The 128-bit product, folded: each input bit reaches about half of the output bits. */
@@ -97,8 +105,8 @@ static uint64_t absorb(uint64_t h, uint64_t a, uint64_t b)
 
 static uint64_t absorb_last(uint64_t h, const unsigned char *p, size_t n)
 {
-    if (n >= 8) return absorb(h, read_bytes(p, 8), read_bytes(p + n - 8, 8));
-    if (n >= 4) return absorb(h, read_bytes(p, 4), read_bytes(p + n - 4, 4));
+    if (n >= 8) return absorb(h, read64(p), read64(p + n - 8));
+    if (n >= 4) return absorb(h, read32(p), read32(p + n - 4));
     if (n >= 1) return absorb(h, (uint64_t)p[0] << 16 | (uint64_t)p[n / 2] << 8 | p[n - 1], 0);
     return h;
 }
@@ -108,7 +116,7 @@ uint64_t fv_hash64(const void *bytes, size_t n, uint64_t seed)
     const unsigned char *p = bytes;
     uint64_t h = fold(seed ^ K0, K2);
     size_t left = n;
-    for (; left > 16; left -= 16, p += 16) h = absorb(h, read_bytes(p, 8), read_bytes(p + 8, 8));
+    for (; left > 16; left -= 16, p += 16) h = absorb(h, read64(p), read64(p + 8));
     h = absorb_last(h, p, left);
     h = fold(h ^ K2, (uint64_t)n ^ K3);
     h = (h ^ (h >> 32)) * K1;
@@ -280,4 +288,16 @@ bool fv_parse_int64(const char *text, int64_t *out)
     if (errno == ERANGE) return false;
     *out = value;
     return true;
+}
+
+const char *fv_double_text(double value, char out[FV_DOUBLE_TEXT])
+{
+    locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    locale_t before = plain ? uselocale(plain) : (locale_t)0;
+    for (int digits = 15; digits <= 17; digits++) { /* 17 always suffice for a double */
+        snprintf(out, FV_DOUBLE_TEXT, "%.*g", digits, value);
+        if (strtod(out, NULL) == value) break;
+    }
+    if (plain) uselocale(before), freelocale(plain);
+    return out;
 }

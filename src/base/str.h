@@ -51,4 +51,8 @@ int fv_utf8_len(const char *p, const char *end);
 bool fv_parse_double(const char *text, double *out);
 bool fv_parse_int64(const char *text, int64_t *out);
 
+/* The shortest text that reads back as the same finite double, with a point in every locale. Gives `out` back. */
+#define FV_DOUBLE_TEXT 32
+const char *fv_double_text(double value, char out[FV_DOUBLE_TEXT]);
+
 #endif
