@@ -96,7 +96,8 @@ LIBS := $(PKG_LIBS) -lm
 
 # ---- What there is ---------------------------------------------------------------------------
 
-LIB_SRC := $(sort $(wildcard src/*/*.c src/*/*/*.c))
+# A file that others include as a body (NAME.inc.c) is no unit of its own.
+LIB_SRC := $(filter-out %.inc.c,$(sort $(wildcard src/*/*.c src/*/*/*.c)))
 ifeq ($(X86),)
 LIB_SRC := $(foreach f,$(LIB_SRC),$(if $(findstring /cpu/avx,$(f)),,$(f)))
 endif
