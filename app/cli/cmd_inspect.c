@@ -1,0 +1,171 @@
+/* fovea inspect: all that is known of a model, as a page or as the library's JSON.
+ *
+ * The page follows the JSON, whatever it holds: a new key needs no change here. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "cli/commands.h"
+#include "cli/term.h"
+
+struct args {
+    cli_common common;
+    const char *model;
+};
+
+#define AT(field) CLI_FIELD(struct args, field)
+
+static const cli_option operands[] = {
+    {"MODEL", NULL, "a model folder", AT(model), .needed = true},
+};
+
+#define KEY_COLUMNS 18
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+/* "n_labels" as "n labels". */
+static void show_key(char *out, size_t size, const char *key)
+{
+    snprintf(out, size, "%s", key);
+    for (; *out; out++)
+        if (*out == '_') *out = ' ';
+}
+
+static void show_bytes(char *out, size_t size, double bytes)
+{
+    if (bytes < 1024 * 1024) snprintf(out, size, "%.1f KiB", bytes / 1024);
+    else snprintf(out, size, "%.1f MiB", bytes / (1024 * 1024));
+}
+
+/* A value that is no object and no array. */
+static void show_scalar(char *out, size_t size, const char *key, const json_t *value)
+{
+    cli_count count;
+    if (json_is_string(value)) snprintf(out, size, "%s", json_string_value(value));
+    else if (json_is_true(value)) snprintf(out, size, "yes");
+    else if (json_is_false(value)) snprintf(out, size, "no");
+    else if (json_is_number(value) && ends_with(key, "bytes")) show_bytes(out, size, json_number_value(value));
+    else if (json_is_integer(value)) snprintf(out, size, "%s", cli_show_count(&count, json_integer_value(value)));
+    else if (json_is_real(value)) snprintf(out, size, "%.6g", json_real_value(value));
+    else snprintf(out, size, "none");
+}
+
+static fv_status print_value(const char *key, const json_t *value, int depth, fv_err *err);
+
+static fv_status print_object(const json_t *object, int depth, fv_err *err)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)object, key, value)
+    {
+        fv_status status = print_value(key, value, depth, err);
+        if (status) return status;
+    }
+    return FV_OK;
+}
+
+/* A line "  key    text", the text made harmless and cut to the terminal. */
+static fv_status print_line(const char *key, const char *text, int depth, fv_err *err)
+{
+    fv_buf line = {0};
+    char name[64];
+    fv_status status;
+    size_t room = (size_t)cli_width(stdout);
+    show_key(name, sizeof name, key);
+    FV_TRY(fv_buf_printf(&line, err, "%*s%-*s ", 2 * depth, "", KEY_COLUMNS - 2 * depth, name));
+    size_t used = cli_text_width(line.data, line.len);
+    FV_TRY(cli_add_cut(&line, text, strlen(text), room > used + 8 ? room - used : room ? 8 : 0, err));
+    printf("%s\n", line.data);
+done:
+    fv_buf_release(&line);
+    return status;
+}
+
+static bool is_scalar(const json_t *value) { return !json_is_object(value) && !json_is_array(value); }
+
+/* Names and numbers in a row: "a, b, c". */
+static fv_status print_list(const char *key, const json_t *array, int depth, fv_err *err)
+{
+    fv_buf text = {0};
+    fv_status status = FV_OK;
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        char item[256];
+        show_scalar(item, sizeof item, "", json_array_get(array, i));
+        FV_TRY(fv_buf_printf(&text, err, "%s%s", i ? ", " : "", item));
+    }
+    FV_TRY(print_line(key, text.len ? text.data : "none", depth, err));
+done:
+    fv_buf_release(&text);
+    return status;
+}
+
+static fv_status print_array(const char *key, const json_t *array, int depth, fv_err *err)
+{
+    bool plain = true;
+    for (size_t i = 0; i < json_array_size(array); i++) plain = plain && is_scalar(json_array_get(array, i));
+    if (plain) return print_list(key, array, depth, err);
+    printf("%*s%s\n", 2 * depth, "", key);
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        const json_t *item = json_array_get(array, i);
+        fv_status status = json_is_object(item) ? print_object(item, depth + 1, err) : print_value("-", item, depth + 1, err);
+        if (status) return status;
+    }
+    return FV_OK;
+}
+
+static fv_status print_value(const char *key, const json_t *value, int depth, fv_err *err)
+{
+    char text[512], name[64];
+    if (json_is_array(value)) return print_array(key, value, depth, err);
+    if (json_is_object(value)) {
+        show_key(name, sizeof name, key);
+        printf("%s%*s%s\n", depth ? "" : "\n", 2 * depth, "", name);
+        return print_object(value, depth + 1, err);
+    }
+    show_scalar(text, sizeof text, key, value);
+    return print_line(key, text, depth, err);
+}
+
+static fv_status print_page(const char *text, const char *where, fv_err *err)
+{
+    json_t *tree = fv_json_parse(text, strlen(text), where, err);
+    if (!tree) return err->status;
+    fv_status status = print_object(tree, 0, err);
+    json_decref(tree);
+    return status;
+}
+
+static fv_status run(void *user, fv_err *err)
+{
+    struct args *args = user;
+    char *text = fv_model_inspect(args->model, err);
+    if (!text) return err->status;
+    fv_status status = FV_OK;
+    if (!args->common.json) status = print_page(text, args->model, err);
+    else {
+        json_t *tree = fv_json_parse(text, strlen(text), args->model, err);
+        status = tree ? cli_json_line(tree, err) : err->status;
+    }
+    free(text);
+    return status;
+}
+
+static const char *const examples[] = {
+    "fovea inspect models/shop",
+    "fovea inspect models/shop --json",
+    NULL,
+};
+
+const cli_command cli_inspect = {
+    .name = "inspect",
+    .says = "shows what a model is and how it was trained",
+    .text = "Architecture, sizes, tokenizer, labels, the record of its training, and the hashes of its files.",
+    .examples = examples,
+    .operands = operands, .n_operands = FV_COUNT(operands),
+    .args_size = sizeof(struct args),
+    .run = run,
+};

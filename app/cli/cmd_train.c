@@ -1,0 +1,254 @@
+/* fovea train: options into fv_train_options, progress out of its events.
+ *
+ * Training itself, its checkpoints and its record belong to the library. The first Ctrl-C (or SIGTERM)
+ * asks it to stop, through the value that the event callback returns; the second one kills, since the
+ * handler is gone by then. */
+#include <math.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/commands.h"
+#include "cli/record.h"
+#include "cli/term.h"
+
+struct args {
+    cli_common common;
+    unsigned task;
+    bool multi_label, regression;
+    fv_train_options o;
+};
+
+#define AT(field) CLI_FIELD(struct args, field)
+#define HEADING(text) {.help = text}
+
+static const cli_option operands[] = {
+    {"TASK", "classify", "what to learn: classify", AT(task), .needed = true},
+};
+
+static const cli_option options[] = {
+    {"train", "FILE", "rows to learn from: .tsv, .csv, .jsonl, fastText lines, each also as .gz", AT(o.train), .needed = true},
+    {"valid", "FILE", "rows to choose the best epoch by; without it a tenth of the training rows is held back", AT(o.valid)},
+    {"test", "FILE", "rows to judge the finished model by", AT(o.test)},
+    {"out", "MODEL", "the folder to write", AT(o.out), .needed = true},
+    {"from", "MODEL", "start from this model instead of from nothing", AT(o.from)},
+    {"resume", NULL, "go on from the checkpoint in --out, or start if there is none", AT(o.resume)},
+    {"checkpoint-seconds", "S", "between checkpoints, beside the one of each epoch", AT(o.checkpoint_seconds), .low = 0, .high = 1e9},
+    HEADING("Columns and labels"),
+    {"text", "COL", "column of the text; a,b joins two with a line break", AT(o.columns.text)},
+    {"text2", "COL", "column of the second text of a pair", AT(o.columns.text2)},
+    {"label", "COL", "column of the label", AT(o.columns.label)},
+    {"multi-label", NULL, "a row has any number of labels, separated by commas", AT(multi_label)},
+    {"regression", NULL, "the label is a number", AT(regression)},
+    {"skip-bad", NULL, "leave out bad rows, and count them, instead of failing at the first", AT(o.columns.skip_bad)},
+    {"cased", NULL, "keep upper case apart from lower case", AT(o.cased)},
+    HEADING("Size of the model"),
+    {"preset", "tiny|small|base", "2×128, 4×256, 6×512 (layers × width)", AT(o.preset)},
+    {"layers", "N", "blocks; the preset's if not given", AT(o.layers), .low = 1, .high = 256},
+    {"width", "N", "channels; the preset's if not given", AT(o.width), .low = 1, .high = 65536},
+    {"heads", "N", "attention heads, a divisor of the width; the preset's if not given", AT(o.heads), .low = 1, .high = 1024},
+    {"ffn", "N", "width between the two layers after attention; the preset's if not given", AT(o.ffn), .low = 1, .high = 1048576},
+    {"max-len", "N", "tokens of a text at most, the rest is cut; the preset's if not given", AT(o.max_len), .low = 3, .high = 1048576},
+    {"vocab", "N", "entries of the vocabulary; the preset's if not given", AT(o.vocab), .low = 261, .high = 4194304},
+    {"pooling", "cls|mean|max", "how token vectors become one", AT(o.pooling)},
+    {"pre-norm", NULL, "normalise before each block instead of after it", AT(o.pre_norm)},
+    {"relu", NULL, "ReLU instead of GELU", AT(o.relu)},
+    {"sinusoidal", NULL, "fixed sinusoids instead of learned positions", AT(o.sinusoidal)},
+    HEADING("How long"),
+    {"epochs", "N", "passes over the data", AT(o.epochs), .low = 0, .high = 1e6},
+    {"steps", "N", "steps, instead of epochs", AT(o.steps), .low = 0, .high = 1e12},
+    {"max-seconds", "S", "time the first 20 steps and take as many as fit", AT(o.max_seconds), .low = 0, .high = 1e9},
+    {"patience", "N", "epochs without a better validation before stopping; 0 never stops early", AT(o.patience), .low = 0, .high = 1e6},
+    HEADING("How"),
+    {"lr", "X", "highest learning rate; 0 takes the recipe's", AT(o.lr), .low = 0, .high = 100},
+    {"schedule", "linear|cosine|inverse-sqrt|constant", "how the rate falls after the warm-up", AT(o.schedule)},
+    {"warmup", "X", "share of the steps in which the rate rises", AT(o.warmup), .low = 0, .high = 1},
+    {"batch-tokens", "N", "tokens of a batch at most", AT(o.batch_tokens), .low = 1, .high = 16777216},
+    {"accumulate", "N", "batches whose gradients make one step, a power of two", AT(o.accumulate), .low = 1, .high = 65536},
+    {"optimizer", "adamw|adam", "adam has its weight decay in the gradient (L2)", AT(o.optimiser)},
+    {"weight-decay", "X", "how hard weights are pulled to zero", AT(o.weight_decay), .low = 0, .high = 100},
+    {"beta1", "X", "decay of the gradient's mean", AT(o.beta1), .low = 0, .high = 1},
+    {"beta2", "X", "decay of the gradient's square", AT(o.beta2), .low = 0, .high = 1},
+    {"epsilon", "X", "added to the root of the square", AT(o.epsilon), .low = 0, .high = 1},
+    {"clip", "X", "gradient norm at most; 0 does not clip", AT(o.clip), .low = 0, .high = 1e9},
+    {"dropout", "X", "on embeddings, residuals and attention weights", AT(o.dropout), .low = 0, .high = 0.99},
+    {"label-smoothing", "X", "share of certainty given to the other labels", AT(o.label_smoothing), .low = 0, .high = 0.99},
+};
+
+static void init(void *user)
+{
+    struct args *args = user;
+    fv_train_options_init(&args->o);
+}
+
+/* ---- Ctrl-C ---- */
+
+static volatile sig_atomic_t stop_asked;
+
+static void ask_to_stop(int signal_number)
+{
+    static const char text[] = "\nfovea: stopping; a checkpoint is being written (once more: stop at once)\n";
+    (void)signal_number;
+    stop_asked = 1;
+    /* Nothing can be done about a failure here. */
+    if (write(STDERR_FILENO, text, sizeof text - 1) < 0) stop_asked = 1;
+}
+
+/* SIGPIPE is no reason to lose training: what nobody reads is noticed at the end. */
+static void watch_signals(void)
+{
+    struct sigaction ask = {.sa_handler = ask_to_stop, .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigaction(SIGINT, &ask, NULL);
+    sigaction(SIGTERM, &ask, NULL);
+    sigaction(SIGPIPE, &ignore, NULL);
+}
+
+/* ---- Events ---- */
+
+struct shower {
+    const struct args *args;
+    cli_progress progress;
+    double loss;      /* smoothed */
+    bool any_loss;
+    int64_t step;
+    fv_status status; /* of writing results */
+    fv_err *err;
+};
+
+static void smooth_loss(struct shower *s, double loss)
+{
+    const double keep = 0.95;
+    s->loss = s->any_loss && isfinite(s->loss) ? keep * s->loss + (1 - keep) * loss : loss;
+    s->any_loss = true;
+}
+
+static void show_step(struct shower *s, const fv_event *e)
+{
+    cli_piece pieces[7] = {{4, ""}, {6, ""}, {1, ""}, {5, ""}, {2, ""}, {7, ""}, {3, ""}};
+    cli_span span;
+    size_t size = sizeof pieces[0].text;
+    double share = e->steps > 0 ? (double)e->step / (double)e->steps : 0;
+    smooth_loss(s, e->loss);
+    if (!cli_progress_due(&s->progress)) return;
+    snprintf(pieces[0].text, size, "epoch %lld", (long long)e->epoch);
+    snprintf(pieces[4].text, size, "loss %.3f", s->loss);
+    snprintf(pieces[5].text, size, e->tokens_per_s < 9999.5 ? "%.0f tokens/s" : "%.1fk tokens/s", e->tokens_per_s / (e->tokens_per_s < 9999.5 ? 1 : 1000));
+    if (e->steps > 0) {
+        if (s->progress.live) cli_bar(pieces[1].text, size, share, 20);
+        snprintf(pieces[2].text, size, "%.0f %%", 100 * share);
+        snprintf(pieces[3].text, size, "step %lld/%lld", (long long)e->step, (long long)e->steps);
+        snprintf(pieces[6].text, size, "%s left", cli_show_span(&span, e->seconds_left));
+    } else snprintf(pieces[3].text, size, "step %lld", (long long)e->step);
+    cli_progress_draw(&s->progress, pieces, FV_COUNT(pieces));
+}
+
+static void show_epoch(struct shower *s, const fv_event *e)
+{
+    cli_figure figure;
+    const char *metric = e->metric ? e->metric : "";
+    if (s->args->common.json) {
+        json_t *line = json_pack("{s:s, s:I, s:I, s:o, s:o, s:s, s:o, s:b, s:o}", "event", "epoch", "epoch", (json_int_t)e->epoch, "step",
+                                 (json_int_t)e->step, "loss", cli_json_real(e->loss), "lr", cli_json_real(e->lr), "metric", metric, "value",
+                                 cli_json_real(e->value), "best", e->best, "seconds", cli_json_real(e->seconds));
+        s->status = cli_json_line(line, s->err);
+        fflush(stdout);
+    }
+    cli_progress_say(&s->progress, "epoch %lld  loss %.3f  %s %s%s", (long long)e->epoch, e->loss, metric,
+                     cli_show_figure(&figure, metric, e->value), e->best ? "  best" : "");
+}
+
+static int on_event(void *user, const fv_event *e)
+{
+    struct shower *s = user;
+    s->step = e->step > s->step ? e->step : s->step;
+    if (e->kind == FV_EVENT_STEP) show_step(s, e);
+    else if (e->kind == FV_EVENT_EPOCH) show_epoch(s, e);
+    else if (e->text && e->text[0]) cli_progress_say(&s->progress, "%s", e->text);
+    return stop_asked || s->status != FV_OK;
+}
+
+/* ---- The summary ---- */
+
+/* Rows "test accuracy  88.1 %  87.2 to 89.0 %" of one part of the record. */
+static void add_figures(cli_table *table, const json_t *record, const char *part)
+{
+    const char *name;
+    const json_t *value;
+    json_object_foreach((json_t *)json_object_get(record, part), name, value)
+    {
+        cli_figure figure, interval;
+        double x = cli_record_metric(record, part, name);
+        const json_t *low = json_object_get(value, "low"), *high = json_object_get(value, "high");
+        if (isnan(x)) continue;
+        cli_table_add(table, "%s %s", part, name);
+        cli_table_add(table, "%s", cli_show_figure(&figure, name, x));
+        cli_table_add(table, "%s", cli_show_interval(&interval, name, low ? json_number_value(low) : NAN, high ? json_number_value(high) : NAN));
+    }
+}
+
+static fv_status show_summary(const struct args *args, fv_err *err)
+{
+    static const char *const heads[] = {"~metric", ">value", "95 % interval"};
+    fv_status status;
+    cli_table table;
+    json_t *record = cli_record_load(args->o.out, err);
+    if (!record) return err->status;
+    if (args->common.json) {
+        json_t *line = json_pack("{s:s, s:s}", "event", "done", "model", args->o.out);
+        static const char *const parts[] = {"steps", "seconds", "valid", "test"};
+        for (size_t i = 0; line && i < FV_COUNT(parts); i++)
+            if (json_object_get(record, parts[i])) json_object_set(line, parts[i], json_object_get(record, parts[i]));
+        status = cli_json_line(line, err);
+    } else {
+        cli_table_init(&table, heads, FV_COUNT(heads));
+        add_figures(&table, record, "valid");
+        add_figures(&table, record, "test");
+        status = cli_table_print(&table, err);
+    }
+    json_decref(record);
+    return status;
+}
+
+static fv_status run(void *user, fv_err *err)
+{
+    struct args *args = user;
+    struct shower s = {.args = args, .err = err};
+    if (args->multi_label && args->regression) return FV_FAIL(err, FV_E_ARGUMENT, "--multi-label and --regression exclude each other");
+    args->o.task = (fv_task)args->task;
+    if (args->multi_label) args->o.labels = FV_LABELS_MULTI;
+    if (args->regression) args->o.labels = FV_LABELS_REGRESSION;
+    if (args->common.seed >= 0) args->o.seed = (uint64_t)args->common.seed;
+    args->o.on_event = on_event;
+    args->o.on_event_user = &s;
+    cli_progress_init(&s.progress, args->common.quiet);
+    watch_signals();
+    fv_status status = fv_train(&args->o, err);
+    cli_progress_clear(&s.progress);
+    if (s.status) return s.status;
+    if (status == FV_E_STOPPED)
+        return FV_FAIL(err, status, "stopped at step %lld; the same command with --resume goes on from the checkpoint in %.400s", (long long)s.step, args->o.out);
+    return status ? status : show_summary(args, err);
+}
+
+static const char *const examples[] = {
+    "fovea train classify --train train.tsv --out models/shop --preset tiny --max-seconds 60",
+    "fovea train classify --train train.tsv --valid valid.tsv --test test.tsv --out models/shop --resume",
+    NULL,
+};
+
+const cli_command cli_train = {
+    .name = "train",
+    .says = "trains a model on labelled rows",
+    .text = "Learns from rows with a text and a label, keeps the epoch that does best on the validation rows, judges it on the test "
+            "rows, and writes a model folder. Ctrl-C leaves a checkpoint that --resume goes on from, to the same bits as if nothing "
+            "had happened.\n\n"
+            "Training from nothing needs some dozens of rows for each label at least. The folder also receives a log (JSON lines), "
+            "TensorBoard events, and fovea.json, which `fovea runs` compares.",
+    .examples = examples,
+    .operands = operands, .n_operands = FV_COUNT(operands),
+    .options = options, .n_options = FV_COUNT(options),
+    .args_size = sizeof(struct args),
+    .init = init,
+    .run = run,
+};

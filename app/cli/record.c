@@ -1,0 +1,96 @@
+/* The record of a training run, and figures in words. See record.h. */
+#include <math.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "cli/record.h"
+#include "cli/term.h"
+
+#define RECORD_BYTES (64u << 20) /* a record lists labels: thousands at most */
+
+json_t *cli_record_load(const char *folder, fv_err *err)
+{
+    char path[FV_PATH_MAX];
+    if (fv_path_join(path, folder, "fovea.json", err)) return NULL;
+    json_t *record = fv_json_load(path, RECORD_BYTES, err);
+    if (record && !json_is_object(record)) {
+        FV_FAIL(err, FV_E_FORMAT, "%s: expected a JSON object", path);
+        json_decref(record);
+        return NULL;
+    }
+    return record;
+}
+
+const json_t *cli_record_at(const json_t *at, const char *path)
+{
+    char key[64];
+    while (at && *path) {
+        size_t len = strcspn(path, ".");
+        snprintf(key, sizeof key, "%.*s", (int)len, path);
+        at = json_object_get(at, key);
+        path += len + (path[len] == '.');
+    }
+    return at;
+}
+
+const char *cli_record_text(const json_t *record, const char *path)
+{
+    const char *text = json_string_value(cli_record_at(record, path));
+    return text ? text : "";
+}
+
+double cli_record_number(const json_t *record, const char *path)
+{
+    const json_t *at = cli_record_at(record, path);
+    return json_is_number(at) ? json_number_value(at) : NAN;
+}
+
+double cli_record_metric(const json_t *record, const char *part, const char *metric)
+{
+    const json_t *at = json_object_get(json_object_get(record, part), metric);
+    if (json_is_object(at)) at = json_object_get(at, "value");
+    return json_is_number(at) ? json_number_value(at) : NAN;
+}
+
+const char *cli_record_main_metric(const json_t *record)
+{
+    const char *kind = cli_record_text(record, "labels_kind");
+    if (strcmp(kind, "multi") == 0) return "micro_f1";
+    return strcmp(kind, "regression") == 0 ? "r2" : "accuracy";
+}
+
+/* Shares of a whole are read as per cent. */
+static bool is_share(const char *metric)
+{
+    size_t len = strlen(metric);
+    return strcmp(metric, "accuracy") == 0 || strcmp(metric, "ece") == 0 || (len > 3 && strcmp(metric + len - 3, "_f1") == 0);
+}
+
+const char *cli_show_figure(cli_figure *room, const char *metric, double value)
+{
+    if (isnan(value)) room->text[0] = 0;
+    else if (is_share(metric)) snprintf(room->text, sizeof room->text, "%.1f %%", 100 * value);
+    else snprintf(room->text, sizeof room->text, "%.4f", value);
+    return room->text;
+}
+
+const char *cli_show_interval(cli_figure *room, const char *metric, double low, double high)
+{
+    if (isnan(low) || isnan(high)) room->text[0] = 0;
+    else if (is_share(metric)) snprintf(room->text, sizeof room->text, "%.1f to %.1f %%", 100 * low, 100 * high);
+    else snprintf(room->text, sizeof room->text, "%.4f to %.4f", low, high);
+    return room->text;
+}
+
+json_t *cli_json_real(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+
+json_t *cli_json_text(const char *text, size_t len)
+{
+    json_t *value = json_stringn(text, len);
+    if (value) return value;
+    fv_buf clean = {0};
+    if (cli_add_cut(&clean, text, len, 0, NULL) == FV_OK) value = json_stringn(clean.data ? clean.data : "", clean.len);
+    fv_buf_release(&clean);
+    return value;
+}

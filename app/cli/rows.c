@@ -1,0 +1,213 @@
+/* Texts in chunks. See rows.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/rows.h"
+
+#define READ_BYTES (1 << 16)
+#define LINE_BYTES (64u << 20) /* a longer line is refused rather than held */
+
+struct cli_rows {
+    char name[256];      /* for messages */
+    fv_reader *reader;   /* a table, or NULL */
+    bool any_stdin;      /* its reader reads stdin */
+    int fd;              /* plain lines */
+    bool end;            /* nothing more comes from fd */
+    fv_buf buf;          /* bytes read: those before `at` are used up */
+    size_t at, searched; /* no line break lies in at .. searched */
+    int64_t line;
+    fv_arena arena;      /* the texts of the present chunk */
+};
+
+static bool ends_with(const char *text, size_t len, const char *end)
+{
+    size_t n = strlen(end);
+    return len >= n && memcmp(text + len - n, end, n) == 0;
+}
+
+static bool named_as_table(const char *path)
+{
+    size_t len = strlen(path);
+    if (ends_with(path, len, ".gz")) len -= 3;
+    return ends_with(path, len, ".tsv") || ends_with(path, len, ".csv") || ends_with(path, len, ".jsonl");
+}
+
+/* True when reading now would not have to wait, the end of the input included. */
+static bool ready(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return poll(&p, 1, 0) > 0;
+}
+
+/* ---- Plain lines ---- */
+
+/* Room behind what is left unread, which moves to the front. */
+static fv_status make_room(cli_rows *rows, fv_err *err)
+{
+    memmove(rows->buf.data, rows->buf.data + rows->at, rows->buf.len - rows->at);
+    rows->buf.len -= rows->at;
+    rows->searched -= rows->at;
+    rows->at = 0;
+    return fv_buf_reserve(&rows->buf, READ_BYTES, err);
+}
+
+/* Reads once more from the file. */
+static fv_status fill(cli_rows *rows, fv_err *err)
+{
+    fv_status status = make_room(rows, err);
+    if (status) return status;
+    ssize_t n;
+    do n = read(rows->fd, rows->buf.data + rows->buf.len, READ_BYTES);
+    while (n < 0 && errno == EINTR);
+    if (n < 0) return FV_FAIL(err, FV_E_IO, "%s could not be read: %s", rows->name, strerror(errno));
+    rows->end = n == 0;
+    rows->buf.len += (size_t)n;
+    if (rows->buf.len > LINE_BYTES + READ_BYTES)
+        return FV_FAIL(err, FV_E_INPUT, "%s:%lld: a line of more than 64 MiB; expected a text on each line", rows->name, (long long)rows->line + 1);
+    return FV_OK;
+}
+
+/* The next line if all of it was read: false if more must be read first, or nothing is left. */
+static bool take_line(cli_rows *rows, const char **text, size_t *len)
+{
+    const char *start = rows->buf.data + rows->at, *from = rows->buf.data + rows->searched;
+    const char *stop = rows->buf.len > rows->searched ? memchr(from, '\n', rows->buf.len - rows->searched) : NULL;
+    rows->searched = rows->buf.len;
+    if (!stop && !(rows->end && rows->at < rows->buf.len)) return false;
+    *text = start;
+    *len = stop ? (size_t)(stop - start) : rows->buf.len - rows->at;
+    rows->at += *len + (stop != NULL);
+    rows->searched = rows->at;
+    rows->line++;
+    if (*len && start[*len - 1] == '\r') --*len;
+    return true;
+}
+
+static fv_status keep_text(cli_rows *rows, const char *text, size_t len, const char **out, fv_err *err)
+{
+    *out = fv_arena_strndup(&rows->arena, text, len, err);
+    return *out ? FV_OK : FV_E_MEMORY;
+}
+
+static fv_status next_lines(cli_rows *rows, cli_chunk *chunk, fv_err *err)
+{
+    const char *text;
+    size_t len;
+    while (chunk->n < CLI_CHUNK) {
+        if (take_line(rows, &text, &len)) {
+            bool mark = rows->line == 1 && len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0;
+            fv_text *t = &chunk->texts[chunk->n];
+            *t = (fv_text){.len = len - (mark ? 3 : 0)};
+            fv_status status = keep_text(rows, text + (mark ? 3 : 0), t->len, &t->text, err);
+            if (status) return status;
+            chunk->n++;
+            continue;
+        }
+        if (rows->end || (chunk->n && !ready(rows->fd))) break;
+        fv_status status = fill(rows, err);
+        if (status) return status;
+    }
+    return FV_OK;
+}
+
+/* gzip in plain lines would be read as noise, which is never what was meant. */
+static fv_status refuse_gzip(cli_rows *rows, fv_err *err)
+{
+    fv_status status = fill(rows, err);
+    if (status || rows->buf.len < 2 || memcmp(rows->buf.data, "\x1f\x8b", 2) != 0) return status;
+    return FV_FAIL(err, FV_E_INPUT, "%s is compressed; expected plain lines (zcat it into `-`, or name it .tsv.gz, .csv.gz or .jsonl.gz)", rows->name);
+}
+
+static fv_status open_lines(cli_rows *rows, const char *path, fv_err *err)
+{
+    struct stat info;
+    fv_status status = fv_buf_reserve(&rows->buf, READ_BYTES, err);
+    if (status) return status;
+    if (strcmp(path, "-") == 0) {
+        rows->fd = STDIN_FILENO;
+        return FV_OK;
+    }
+    rows->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (rows->fd < 0) return FV_FAIL(err, FV_E_IO, "%s could not be opened: %s", rows->name, strerror(errno));
+    if (fstat(rows->fd, &info) == 0 && S_ISDIR(info.st_mode)) return FV_FAIL(err, FV_E_INPUT, "%s is a folder; expected a file", rows->name);
+    return refuse_gzip(rows, err);
+}
+
+/* ---- Tables ---- */
+
+static fv_status open_table(cli_rows *rows, const char *path, const cli_rows_options *options, fv_err *err)
+{
+    fv_columns columns;
+    fv_columns_init(&columns);
+    if (options->text) columns.text = options->text;
+    columns.text2 = options->text2;
+    columns.label = NULL;
+    columns.skip_bad = options->skip_bad;
+    rows->any_stdin = strcmp(path, "-") == 0;
+    rows->reader = fv_reader_open(path, &columns, err);
+    return rows->reader ? FV_OK : err->status;
+}
+
+static fv_status next_rows(cli_rows *rows, cli_chunk *chunk, fv_err *err)
+{
+    fv_row row;
+    while (chunk->n < CLI_CHUNK) {
+        if (chunk->n && rows->any_stdin && !ready(STDIN_FILENO)) break;
+        int got = fv_reader_next(rows->reader, &row, err);
+        if (got < 0) return (fv_status)got;
+        if (got == 0) break;
+        fv_text *t = &chunk->texts[chunk->n++];
+        *t = (fv_text){.len = row.text_len, .len2 = row.text2_len};
+        fv_status status = keep_text(rows, row.text, row.text_len, &t->text, err);
+        if (!status && row.text2) status = keep_text(rows, row.text2, row.text2_len, &t->text2, err);
+        if (status) return status;
+    }
+    return FV_OK;
+}
+
+/* ---- Both ---- */
+
+cli_rows *cli_rows_open(const char *path, const cli_rows_options *options, fv_err *err)
+{
+    bool column = options->text || options->text2;
+    if (options->lines && column) {
+        FV_FAIL(err, FV_E_ARGUMENT, "--lines reads plain lines, which have no columns; leave out --lines, or --text and --text2");
+        return NULL;
+    }
+    cli_rows *rows = fv_alloc_zero(1, sizeof *rows, err);
+    if (!rows) return NULL;
+    rows->fd = -1;
+    snprintf(rows->name, sizeof rows->name, "%s", strcmp(path, "-") ? path : "stdin");
+    bool table = !options->lines && (column || named_as_table(path));
+    fv_status status = table ? open_table(rows, path, options, err) : open_lines(rows, path, err);
+    if (status == FV_OK) return rows;
+    cli_rows_close(rows);
+    return NULL;
+}
+
+fv_status cli_rows_next(cli_rows *rows, cli_chunk *chunk, fv_err *err)
+{
+    fv_arena_reset(&rows->arena);
+    chunk->n = 0;
+    return rows->reader ? next_rows(rows, chunk, err) : next_lines(rows, chunk, err);
+}
+
+int64_t cli_rows_skipped(const cli_rows *rows, const char **first)
+{
+    *first = "";
+    return rows->reader ? fv_reader_skipped(rows->reader, first) : 0;
+}
+
+void cli_rows_close(cli_rows *rows)
+{
+    if (!rows) return;
+    fv_reader_close(rows->reader);
+    if (rows->fd > STDERR_FILENO) close(rows->fd);
+    fv_buf_release(&rows->buf);
+    fv_arena_release(&rows->arena);
+    fv_free(rows);
+}

@@ -1,0 +1,37 @@
+/* Texts from a file, a table or a pipe, in chunks, in order: what classify and the tokenizer read.
+ *
+ * A file is a table (read by fv_reader) or plain lines, each line a text, the empty line too:
+ *   named .tsv, .csv, .jsonl (or any of these .gz)   a table
+ *   anything else, stdin included                    plain lines, unless --text names a column
+ *   --lines                                          plain lines, whatever the name
+ * A chunk ends early when no more input is waiting, so that a line typed on a terminal, or written by
+ * a program that waits for the answer, is answered at once. */
+#ifndef CLI_ROWS_H
+#define CLI_ROWS_H
+
+#include "base/str.h"
+
+typedef struct cli_rows cli_rows;
+
+/* How to read, as the options of a command gave it. */
+typedef struct cli_rows_options {
+    const char *text, *text2; /* columns; NULL: not given */
+    bool lines, skip_bad;
+} cli_rows_options;
+
+#define CLI_CHUNK 256
+
+/* A chunk: texts valid until the next cli_rows_next. */
+typedef struct cli_chunk {
+    size_t n;
+    fv_text texts[CLI_CHUNK];
+} cli_chunk;
+
+cli_rows *cli_rows_open(const char *path, const cli_rows_options *options, fv_err *err);
+/* Fills the chunk; n is 0 at the end. */
+fv_status cli_rows_next(cli_rows *rows, cli_chunk *chunk, fv_err *err);
+/* Rows left out under skip_bad. */
+int64_t cli_rows_skipped(const cli_rows *rows, const char **first);
+void cli_rows_close(cli_rows *rows);
+
+#endif
