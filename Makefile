@@ -91,7 +91,7 @@ endif
 ifneq ($(LIBFUZZER),)
 FLAGS += -fsanitize=fuzzer-no-link
 endif
-INCLUDES := -Iinclude -Isrc -I$(BUILD)/gen
+INCLUDES := -Iinclude -Isrc -Iapp -I$(BUILD)/gen
 LIBS := $(PKG_LIBS) -lm
 
 # ---- What there is ---------------------------------------------------------------------------
