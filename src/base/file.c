@@ -17,8 +17,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef FV_STRESS
+#define WRITE_MAX ((size_t)7) /* short writes and reads all the time */
+#define READ_CHUNK ((size_t)5)
+#else
 #define WRITE_MAX ((size_t)1 << 30) /* Linux and macOS refuse or cut a single call near 2 GiB */
 #define READ_CHUNK ((size_t)1 << 16)
+#endif
 
 /* ---- Errors of the system in plain words -------------------------------------------------- */
 

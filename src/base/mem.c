@@ -11,7 +11,11 @@
 
 #define LINE 64 /* a cache line, and the widest vector */
 #define SIZE_LIMIT ((size_t)PTRDIFF_MAX - 2 * LINE)
+#ifdef FV_STRESS
+#define ARENA_BLOCK_DEFAULT ((size_t)256) /* edges come often */
+#else
 #define ARENA_BLOCK_DEFAULT ((size_t)64 << 10)
+#endif
 #define ARENA_BLOCK_LARGEST ((size_t)16 << 20)
 
 #if defined(__SANITIZE_ADDRESS__)
