@@ -161,8 +161,7 @@ fuzzers: $(FUZZERS) ## builds the fuzzers without running them
 clean: ## removes BUILD
 	rm -rf $(BUILD)
 
-.PHONY: all help test test-san test-all check-layers check-style fuzz bench tests fuzzers clean install docs tsan-tests list-tsan-tests
-FORCE:
+.PHONY: all help test test-san test-all check-layers check-style fuzz bench tests fuzzers clean install docs tsan-tests list-tsan-tests FORCE
 
 # For tools/run-tests: what to build and run under ThreadSanitizer.
 TSAN_PROGRAMS := $(filter $(foreach t,$(TSAN_TESTS),$(BUILD)/tests/$(t)_test),$(TESTS))
@@ -172,13 +171,14 @@ list-tsan-tests:
 
 # ---- Compiling -------------------------------------------------------------------------------
 
+write_if_changed = @mkdir -p $(@D); echo '$(strip $(1))' | cmp -s - $@ || echo '$(strip $(1))' > $@
+
 # Objects depend on this file, which changes when the flags do: another compiler or another flag
 # rebuilds, and nothing else does.
 STAMP := $(BUILD)/flags
 ALL_FLAGS := $(CC) $(FLAGS) $(OPT) $(KERNEL_OPT) $(CPPFLAGS) $(CFLAGS) $(PKG_CFLAGS) $(LINK) $(LDFLAGS)
 $(STAMP): FORCE
-	@mkdir -p $(@D)
-	@echo '$(ALL_FLAGS)' | cmp -s - $@ || echo '$(ALL_FLAGS)' > $@
+	$(call write_if_changed,$(ALL_FLAGS))
 
 # Ops declare themselves: their files are read and a header and a table written. Always run (it takes
 # milliseconds) but the files keep their time when nothing changed.
@@ -211,15 +211,25 @@ $(BUILD)/obj/%.o: %.c $(STAMP) | $(GEN)
 archive = $(call say,ar) rm -f $@; $(AR) rcs $@ $(filter %.o,$^)
 link = $(call say,ld) $(CC) $(OPT) $(filter %.o,$^) $(filter %.a,$^) $(LINK) $(LDFLAGS) $(1) $(LIBS) -o $@
 
-$(STATIC): $(LIB_OBJ)
+APP_LIB_OBJ := $(filter-out %/main.o,$(APP_OBJ))
+SUPPORT_OBJ := $(call objects,$(SUPPORT_SRC))
+
+$(STATIC): $(LIB_OBJ) $(STATIC).list
 	$(archive)
-$(APP_LIB): $(filter-out %/main.o,$(APP_OBJ))
+$(APP_LIB): $(APP_LIB_OBJ) $(APP_LIB).list
 	$(archive)
-$(SUPPORT_LIB): $(call objects,$(SUPPORT_SRC))
+$(SUPPORT_LIB): $(SUPPORT_OBJ) $(SUPPORT_LIB).list
 	$(archive)
+# What an archive is made of: a file taken away changes it too.
+$(STATIC).list: FORCE
+	$(call write_if_changed,$(LIB_OBJ))
+$(APP_LIB).list: FORCE
+	$(call write_if_changed,$(APP_LIB_OBJ))
+$(SUPPORT_LIB).list: FORCE
+	$(call write_if_changed,$(SUPPORT_OBJ))
 
 # Undefined symbols are an error, except where a sanitizer's runtime comes with the program.
-$(SHARED): $(LIB_OBJ)
+$(SHARED): $(LIB_OBJ) $(STATIC).list
 	$(call link,-shared $(if $(DARWIN),-Wl$(,)-install_name$(,)@rpath/libfovea.so.$(SO_MAJOR),-Wl$(,)-soname$(,)libfovea.so.$(SO_MAJOR) $(if $(SAN),,-Wl$(,)-z$(,)defs)))
 
 $(BUILD)/fovea: $(APP_OBJ) $(STATIC)
@@ -240,7 +250,8 @@ endif
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(STATIC)
 	$(call link)
 
-.SECONDARY:
+# Objects that only pattern rules mention are kept. (A bare .SECONDARY would switch FORCE off.)
+.SECONDARY: $(call objects,$(ALL_TEST_SRC) $(BENCH_SRC))
 
 # ---- Installing ------------------------------------------------------------------------------
 
