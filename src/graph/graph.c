@@ -286,7 +286,7 @@ static fv_status add_items(fv_graph *graph, fv_node *node, const fv_tensor *resu
     bool back = graph->training && out->wants_grad;
     int end = 2 * graph->n_nodes, now = node->index, then = backward_time(graph, node);
     FV_TRY(add_item(graph, &out->item, floats(out->rows * out->cols), now, out->keep || out == result ? end : out->last_use, err));
-    FV_TRY(add_item(graph, &node->aux_item, floats(node->aux_floats), now, back ? then : now, err));
+    FV_TRY(add_item(graph, &node->aux_item, floats(node->aux_floats), now, out->keep ? end : back ? then : now, err));
     FV_TRY(add_item(graph, &node->forward_item, node->scratch_forward, now, now, err));
     FV_TRY(add_item(graph, &node->backward_item, back ? node->scratch_backward : 0, then, then, err));
     int grad_birth = out == result || out->first_back < 0 ? graph->n_nodes : out->first_back;

@@ -65,7 +65,7 @@ fv_tensor *fv_graph_param(fv_graph *graph, fv_param *param);
 /* Columns [first, first + cols) of x: no copy; its gradient lands in x's. */
 fv_tensor *fv_view_columns(fv_graph *graph, fv_tensor *x, int64_t first, int64_t cols);
 
-/* A tap: the tensor's values stay readable after the run. Find it by the name of its node, such as
+/* A tap: the tensor's values (and what its node noted for backward) stay readable after the run. Find it by the name of its node, such as
  * "layer.0.attention"; NULL if there is none. */
 void fv_graph_keep(fv_graph *graph, fv_tensor *tensor);
 fv_tensor *fv_graph_find(const fv_graph *graph, const char *name);

@@ -101,7 +101,7 @@ float *fv_param_part(const fv_param *param, int i, int64_t *rows, int64_t *cols)
 {
     *rows = param->rank == 2 ? param->rows / param->parts : 1;
     *cols = param->rank == 2 ? param->cols : param->cols / param->parts;
-    return param->data + (int64_t)i * *rows * *cols;
+    return param->data ? param->data + (int64_t)i * *rows * *cols : NULL;
 }
 
 void fv_params_release(fv_params *params)

@@ -56,7 +56,7 @@ fv_status fv_record_open(fv_record *record, const char *folder, uint64_t keep_lo
 {
     fv_status status = FV_OK;
     char path[FV_PATH_MAX];
-    *record = (fv_record){.log.fd = -1, .events.file.fd = -1};
+    *record = (fv_record){0};
     FV_TRY(fv_path_join(path, folder, FV_RECORD_LOG, err));
     FV_TRY(fv_appender_open(&record->log, path, keep_log_bytes, err));
     FV_TRY(fv_path_join(path, folder, FV_RECORD_EVENTS, err));

@@ -1,0 +1,73 @@
+/* fv_eval: a labelled file against a model. */
+#include <string.h>
+
+#include "train/evaluate.h"
+
+void fv_eval_options_init(fv_eval_options *o)
+{
+    *o = (fv_eval_options){.size = sizeof *o, .seed = 1};
+    fv_columns_init(&o->columns);
+}
+
+static fv_status score_rows(fv_session *s, const fv_dataset *data, float *logits, fv_err *err)
+{
+    fv_status status = FV_OK;
+    fv_token_rows rows = {0};
+    fv_sampler sampler = {0};
+    const fv_model *m = s->model;
+    fv_text *texts = fv_alloc_zero(data->n, sizeof *texts, err);
+    if (!texts) return FV_E_MEMORY;
+    for (size_t i = 0; i < data->n; i++) {
+        const fv_example *e = &data->rows[i];
+        texts[i] = (fv_text){.text = e->text, .len = e->text_len, .text2 = e->text2, .len2 = e->text2_len};
+    }
+    FV_TRY(fv_prepare_rows(&rows, m->tokenizer, m->encoder.config.max_len, texts, data->n, &s->encoding, &s->cut, err));
+    FV_TRY(fv_sampler_init(&sampler, &rows, s->batch_tokens, 0, err));
+    FV_TRY(fv_infer_rows(&m->encoder, s->graph, &sampler, logits, err));
+done:
+    fv_sampler_release(&sampler);
+    fv_token_rows_release(&rows);
+    fv_free(texts);
+    return status;
+}
+
+static fv_status evaluate(fv_report *report, fv_session *s, const char *path, const fv_eval_options *o, fv_err *err)
+{
+    fv_status status = FV_OK;
+    fv_dataset data = {0};
+    fv_model *m = s->model;
+    float *logits = NULL;
+    int64_t cut = s->cut;
+    fv_pool *pool = fv_pool_shared(err);
+    if (!pool) return FV_E_MEMORY;
+    FV_TRY(fv_dataset_load(&data, path, &o->columns, m->head.kind, &m->head.labels, false, err));
+    logits = fv_alloc(data.n * (size_t)m->encoder.config.outputs * sizeof *logits, err);
+    if (!logits) { status = FV_E_MEMORY; goto done; }
+    FV_TRY(score_rows(s, &data, logits, err));
+    FV_TRY(fv_evaluate(report, &data, &m->head, logits, m->encoder.config.outputs, o->seed, pool, err));
+    report->cut = s->cut - cut;
+    report->unknown_labels = data.unknown;
+    report->skipped = data.skipped;
+done:
+    fv_dataset_release(&data);
+    fv_free(logits);
+    return status;
+}
+
+fv_report *fv_eval(fv_session *session, const char *path, const fv_eval_options *options, fv_err *err)
+{
+    fv_eval_options defaults;
+    fv_eval_options_init(&defaults);
+    fv_report *report = fv_alloc_zero(1, sizeof *report, err);
+    if (!report) return NULL;
+    if (evaluate(report, session, path, options ? options : &defaults, err) == FV_OK) return report;
+    fv_report_free(report);
+    return NULL;
+}
+
+void fv_report_free(fv_report *report)
+{
+    if (!report) return;
+    fv_metrics_release(report);
+    fv_free(report);
+}

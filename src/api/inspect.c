@@ -1,0 +1,84 @@
+/* fv_model_inspect: all that a model folder says of itself, as one JSON object. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "infer/infer.h"
+
+static json_t *tensors_json(const fv_safetensors *file)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < file->n; i++) {
+        const fv_st_tensor *t = &file->tensors[i];
+        json_t *shape = json_array();
+        for (int d = 0; d < t->rank; d++) json_array_append_new(shape, json_integer((json_int_t)t->shape[d]));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "name", t->name, "dtype", fv_dtype_name(t->dtype), "shape", shape));
+    }
+    return list;
+}
+
+static json_t *files_json(const char *folder, fv_err *err)
+{
+    static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.json", "fovea.json"};
+    json_t *tree = json_object();
+    for (size_t i = 0; i < FV_COUNT(names); i++) {
+        char path[FV_PATH_MAX], hex[65];
+        struct stat info;
+        if (fv_path_join(path, folder, names[i], err) != FV_OK || fv_sha256_file(path, hex, err) != FV_OK || stat(path, &info) != 0) return json_decref(tree), NULL;
+        json_object_set_new(tree, names[i], json_pack("{s:I, s:s}", "bytes", (json_int_t)info.st_size, "sha256", hex));
+    }
+    return tree;
+}
+
+static json_t *architecture_json(const fv_model *m)
+{
+    const fv_encoder_config *c = &m->encoder.config;
+    static const char *const poolings[] = {"cls", "mean", "max"};
+    json_int_t parameters = 0;
+    for (size_t i = 0; i < m->encoder.params.n; i++) parameters += (json_int_t)(m->encoder.params.items[i]->rows * m->encoder.params.items[i]->cols);
+    return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:s, s:I}",
+        "kind", "encoder", "layers", c->layers, "width", c->width, "heads", c->heads, "ffn", c->ffn, "max_len", c->max_len, "vocab", c->vocab,
+        "activation", c->act == FV_ACT_RELU ? "relu" : "gelu", "norm", c->pre_norm ? "pre" : "post",
+        "positions", c->sinusoidal ? "sinusoidal" : "learned", "pooling", poolings[c->pooling], "parameters", parameters);
+}
+
+static json_t *labels_json(const fv_model *m)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < m->head.labels.n; i++) json_array_append_new(list, json_string(m->head.labels.names[i]));
+    return list;
+}
+
+static json_t *load_record(const char *folder, fv_err *err)
+{
+    char path[FV_PATH_MAX];
+    if (fv_path_join(path, folder, "fovea.json", err) != FV_OK) return NULL;
+    json_t *tree = fv_json_load(path, 64 << 20, err);
+    if (tree) json_object_del(tree, "labels"); /* given once, beside the architecture */
+    return tree;
+}
+
+static json_t *describe(const char *folder, const fv_model *m, fv_err *err)
+{
+    json_t *files = files_json(folder, err), *record = files ? load_record(folder, err) : NULL;
+    if (!files || !record) return json_decref(files), NULL;
+    json_t *tree = json_pack("{s:s, s:o, s:s, s:o, s:{s:s, s:i}, s:o, s:o, s:o}", "folder", folder, "architecture", architecture_json(m),
+        "labels_kind", fv_labels_name(m->head.kind), "labels", labels_json(m), "tokenizer", "kind", "byte-level BPE", "entries", fv_tokenizer_size(m->tokenizer),
+        "training", record, "files", files, "tensors", tensors_json(&m->file));
+    if (!tree) FV_FAIL(err, FV_E_MEMORY, "%s: out of memory", folder);
+    return tree;
+}
+
+char *fv_model_inspect(const char *folder, fv_err *err)
+{
+    fv_model *m = fv_model_open(folder, err);
+    if (!m) return NULL;
+    json_t *tree = describe(folder, m, err);
+    char *text = tree ? json_dumps(tree, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
+    char *copy = text ? strdup(text) : NULL; /* the caller's free() */
+    if (tree && !copy) FV_FAIL(err, FV_E_MEMORY, "%s: out of memory", folder);
+    free(text);
+    json_decref(tree);
+    fv_model_close(m);
+    return copy;
+}

@@ -1,0 +1,80 @@
+/* Texts to rows of token ids. What is left to others: how a text becomes tokens (text/), and how rows
+ * become batches (data/). The trap: a pair is cut from its longer half, and the framing tokens stay. */
+#include "infer/infer.h"
+
+#include <string.h>
+
+static bool is_frame(const fv_encoding *e, size_t i) { return e->begins[i] == e->ends[i]; }
+
+/* How many tokens of each half may stay. */
+static void share_out(const fv_encoding *e, int max_len, size_t keep[2])
+{
+    size_t frames = 0;
+    keep[0] = keep[1] = 0;
+    for (size_t i = 0; i < e->n; i++) {
+        if (is_frame(e, i)) frames++;
+        else keep[e->types[i] != 0]++;
+    }
+    size_t room = (size_t)max_len > frames ? (size_t)max_len - frames : 0;
+    size_t over = keep[0] + keep[1] > room ? keep[0] + keep[1] - room : 0;
+    int longer = keep[1] > keep[0];
+    size_t excess = keep[longer] - keep[!longer];
+    size_t first = over < excess ? over : excess; /* level the longer half first, then both by turns */
+    keep[longer] -= first;
+    over -= first;
+    keep[1] -= over - over / 2;
+    keep[0] -= over / 2;
+}
+
+bool fv_prepare_cut(fv_encoding *e, int max_len)
+{
+    size_t keep[2], seen[2] = {0, 0}, n = 0;
+    if (e->n <= (size_t)max_len) return false;
+    share_out(e, max_len, keep);
+    for (size_t i = 0; i < e->n; i++) {
+        int part = e->types[i] != 0;
+        if (!is_frame(e, i) && ++seen[part] > keep[part]) continue;
+        e->ids[n] = e->ids[i];
+        e->begins[n] = e->begins[i];
+        e->ends[n] = e->ends[i];
+        e->types[n++] = e->types[i];
+    }
+    e->n = n < (size_t)max_len ? n : (size_t)max_len;
+    return true;
+}
+
+static fv_status add_row(fv_token_rows *rows, size_t *capacity, const fv_encoding *e, size_t row, fv_err *err)
+{
+    fv_status status = FV_OK;
+    size_t at = (size_t)rows->offsets[row], end = at + e->n, types_capacity = *capacity;
+    if (end > *capacity) {
+        FV_TRY(fv_grow(&rows->types, &types_capacity, end, sizeof *rows->types, err));
+        FV_TRY(fv_grow(&rows->ids, capacity, end, sizeof *rows->ids, err));
+    }
+    memcpy(rows->ids + at, e->ids, e->n * sizeof *e->ids);
+    memcpy(rows->types + at, e->types, e->n);
+    rows->offsets[row + 1] = (int64_t)end;
+    if ((int)e->n > rows->max_len) rows->max_len = (int)e->n;
+done:
+    return status;
+}
+
+static size_t length(const char *text, size_t len) { return text && !len ? strlen(text) : len; }
+
+fv_status fv_prepare_rows(fv_token_rows *rows, const fv_tokenizer *tokenizer, int max_len, const fv_text *texts, size_t n, fv_encoding *encoding, int64_t *cut, fv_err *err)
+{
+    fv_status status = FV_OK;
+    size_t capacity = 0;
+    *rows = (fv_token_rows){.n = n};
+    rows->offsets = fv_alloc_zero(n + 1, sizeof *rows->offsets, err);
+    if (!rows->offsets) return FV_E_MEMORY;
+    for (size_t i = 0; i < n; i++) {
+        const fv_text *t = &texts[i];
+        FV_TRY(fv_tokenizer_encode(tokenizer, t->text, length(t->text, t->len), t->text2, length(t->text2, t->len2), true, encoding, err));
+        if (fv_prepare_cut(encoding, max_len)) ++*cut;
+        FV_TRY(add_row(rows, &capacity, encoding, i, err));
+    }
+done:
+    if (status != FV_OK) fv_token_rows_release(rows);
+    return status;
+}

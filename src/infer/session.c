@@ -1,0 +1,169 @@
+/* Rows to scores. A session owns a graph whose memory grows to its largest batch; texts are sorted by
+ * length into ragged batches, computed, and put back in the order they came. */
+#include "infer/infer.h"
+
+#include <math.h>
+#include <string.h>
+
+void fv_session_options_init(fv_session_options *options)
+{
+    *options = (fv_session_options){.size = sizeof *options, .batch_tokens = 2048};
+}
+
+fv_session *fv_session_new(fv_model *model, const fv_session_options *options, fv_err *err)
+{
+    fv_session_options defaults;
+    fv_session_options_init(&defaults);
+    if (!options) options = &defaults;
+    if (options->batch_tokens < 1) return FV_FAIL(err, FV_E_ARGUMENT, "batch_tokens is %d; expected 1 or more", options->batch_tokens), NULL;
+    fv_pool *pool = fv_pool_shared(err);
+    fv_session *s = pool ? fv_alloc_zero(1, sizeof *s, err) : NULL;
+    if (!s) return NULL;
+    s->model = model;
+    s->batch_tokens = options->batch_tokens;
+    s->graph = fv_graph_new(pool, err);
+    if (s->graph) return s;
+    fv_session_free(s);
+    return NULL;
+}
+
+void fv_session_free(fv_session *s)
+{
+    if (!s) return;
+    fv_graph_free(s->graph);
+    fv_encoding_release(&s->encoding);
+    fv_buf_release(&s->work);
+    fv_free(s->words);
+    fv_free(s);
+}
+
+int64_t fv_session_cut(const fv_session *s) { return s->cut; }
+
+/* ---- Rows ---- */
+
+static fv_status run_batch(const fv_encoder *encoder, fv_graph *graph, const fv_batch *batch, float *logits, fv_err *err)
+{
+    fv_graph_reset(graph, false);
+    fv_tensor *out = fv_encoder_build(encoder, graph, batch);
+    fv_status status = fv_graph_plan(graph, out, err);
+    if (status != FV_OK) return status;
+    fv_graph_forward(graph, 0);
+    for (int32_t b = 0; b < batch->B; b++)
+        memcpy(logits + (size_t)batch->rows[b] * (size_t)out->cols, out->data + b * out->stride, (size_t)out->cols * sizeof(float));
+    return FV_OK;
+}
+
+fv_status fv_infer_rows(const fv_encoder *encoder, fv_graph *graph, fv_sampler *sampler, float *logits, fv_err *err)
+{
+    fv_sampler_plan(sampler, -1);
+    for (size_t i = 0; i < sampler->n_batches; i++) {
+        fv_batch batch;
+        fv_sampler_get(sampler, i, &batch);
+        fv_status status = run_batch(encoder, graph, &batch, logits, err);
+        if (status != FV_OK) return status;
+    }
+    return FV_OK;
+}
+
+/* ---- Scores ---- */
+
+static void softmax(float *x, int n, double temperature)
+{
+    float top = x[0];
+    double sum = 0;
+    for (int i = 1; i < n; i++) top = x[i] > top ? x[i] : top;
+    for (int i = 0; i < n; i++) sum += x[i] = (float)exp((double)(x[i] - top) / temperature);
+    for (int i = 0; i < n; i++) x[i] = (float)((double)x[i] / sum);
+}
+
+void fv_infer_scores(const fv_model_head *head, float *logits, size_t n, int outputs)
+{
+    if (head->kind == FV_LABELS_SINGLE)
+        for (size_t i = 0; i < n; i++) softmax(logits + i * (size_t)outputs, outputs, head->temperature);
+    if (head->kind == FV_LABELS_MULTI)
+        for (size_t i = 0; i < n * (size_t)outputs; i++) logits[i] = (float)(1 / (1 + exp(-(double)logits[i] / head->temperature)));
+}
+
+static double loss_at(const float *logits, const int32_t *truth, size_t n, int outputs, double temperature)
+{
+    double loss = 0;
+    for (size_t i = 0; i < n; i++) {
+        const float *x = logits + i * (size_t)outputs;
+        double sum = 0, top = (double)x[0];
+        if (truth[i] < 0) continue;
+        for (int c = 1; c < outputs; c++) top = (double)x[c] > top ? (double)x[c] : top;
+        for (int c = 0; c < outputs; c++) sum += exp(((double)x[c] - top) / temperature);
+        loss += log(sum) - ((double)x[truth[i]] - top) / temperature;
+    }
+    return loss;
+}
+
+/* Golden-section search over ln T in [ln 0.1, ln 10]: the loss has one minimum there. */
+double fv_infer_temperature(const float *logits, const int32_t *truth, size_t n, int outputs)
+{
+    const double ratio = 0.6180339887498949;
+    double low = log(0.1), high = log(10), a = high - ratio * (high - low), b = low + ratio * (high - low);
+    if (n < 20) return 1;
+    double at_a = loss_at(logits, truth, n, outputs, exp(a)), at_b = loss_at(logits, truth, n, outputs, exp(b));
+    for (int i = 0; i < 30; i++) {
+        if (at_a < at_b) {
+            high = b, b = a, at_b = at_a, a = high - ratio * (high - low);
+            at_a = loss_at(logits, truth, n, outputs, exp(a));
+        } else {
+            low = a, a = b, at_a = at_b, b = low + ratio * (high - low);
+            at_b = loss_at(logits, truth, n, outputs, exp(b));
+        }
+    }
+    return exp((low + high) / 2);
+}
+
+/* ---- Public calls ---- */
+
+fv_status fv_classify_scores(fv_session *s, const fv_text *texts, size_t n, float *out, fv_err *err)
+{
+    fv_status status = FV_OK;
+    const fv_model *m = s->model;
+    fv_token_rows rows = {0};
+    fv_sampler sampler = {0};
+    if (n == 0) return FV_OK;
+    FV_TRY(fv_prepare_rows(&rows, m->tokenizer, m->encoder.config.max_len, texts, n, &s->encoding, &s->cut, err));
+    FV_TRY(fv_sampler_init(&sampler, &rows, s->batch_tokens, 0, err));
+    FV_TRY(fv_infer_rows(&m->encoder, s->graph, &sampler, out, err));
+    fv_infer_scores(&m->head, out, n, m->encoder.config.outputs);
+done:
+    fv_sampler_release(&sampler);
+    fv_token_rows_release(&rows);
+    return status;
+}
+
+/* The best `top` of one row by repeated selection: top is small. Equal scores: the first label. */
+static void choose_best(const fv_model *m, const float *scores, int top, fv_label *out)
+{
+    int n = m->encoder.config.outputs;
+    for (int k = 0; k < top; k++) {
+        int best = -1;
+        for (int i = 0; i < n; i++) {
+            bool taken = k > 0 && (scores[i] > out[k - 1].score || (scores[i] == out[k - 1].score && i <= out[k - 1].index));
+            if (!taken && (best < 0 || scores[i] > scores[best])) best = i;
+        }
+        out[k] = best < 0 ? (fv_label){.index = -1} : (fv_label){.name = fv_model_label(m, best), .index = best, .score = scores[best]};
+        if (best < 0) {
+            while (++k < top) out[k] = (fv_label){.index = -1};
+            return;
+        }
+    }
+}
+
+fv_status fv_classify(fv_session *s, const fv_text *texts, size_t n, int top, fv_label *out, fv_err *err)
+{
+    fv_status status = FV_OK;
+    size_t outputs = (size_t)s->model->encoder.config.outputs;
+    if (top < 1 || (s->model->head.kind == FV_LABELS_REGRESSION && top != 1)) return FV_FAIL(err, FV_E_ARGUMENT, "top is %d; expected 1 or more, and 1 for regression", top);
+    s->work.len = 0;
+    FV_TRY(fv_buf_reserve(&s->work, n * outputs * sizeof(float), err));
+    float *scores = (float *)(void *)s->work.data;
+    FV_TRY(fv_classify_scores(s, texts, n, scores, err));
+    for (size_t i = 0; i < n; i++) choose_best(s->model, scores + i * outputs, top, out + i * (size_t)top);
+done:
+    return status;
+}

@@ -1,0 +1,144 @@
+/* Weights and graph of the encoder. */
+#include "models/encoder.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "ops.h"
+
+fv_status fv_encoder_config_check(const fv_encoder_config *c, fv_err *err)
+{
+    if (c->layers < 1 || c->layers > FV_MAX_LAYERS) return FV_FAIL(err, FV_E_ARGUMENT, "%d layers; expected 1 to %d", c->layers, FV_MAX_LAYERS);
+    if (c->width < 8 || c->width > 16384) return FV_FAIL(err, FV_E_ARGUMENT, "width %d; expected 8 to 16384", c->width);
+    if (c->heads < 1 || c->width % c->heads) return FV_FAIL(err, FV_E_ARGUMENT, "width %d does not divide into %d heads", c->width, c->heads);
+    if (c->ffn < 1 || c->ffn > 262144) return FV_FAIL(err, FV_E_ARGUMENT, "feed-forward width %d; expected 1 to 262144", c->ffn);
+    if (c->max_len < 4 || c->max_len > 65536) return FV_FAIL(err, FV_E_ARGUMENT, "texts of %d tokens; expected 4 to 65536", c->max_len);
+    if (c->vocab < 8 || c->vocab > 4000000) return FV_FAIL(err, FV_E_ARGUMENT, "vocabulary of %d; expected 8 to 4000000", c->vocab);
+    if (c->types < 1 || c->types > 16) return FV_FAIL(err, FV_E_ARGUMENT, "%d token types; expected 1 to 16", c->types);
+    if (c->outputs < 1 || c->outputs > 1000000) return FV_FAIL(err, FV_E_ARGUMENT, "%d outputs; expected 1 to 1000000", c->outputs);
+    if (!(c->dropout >= 0 && c->dropout < 1) || !(c->attention_dropout >= 0 && c->attention_dropout < 1))
+        return FV_FAIL(err, FV_E_ARGUMENT, "dropout %g, attention dropout %g; expected 0 or more, and less than 1", c->dropout, c->attention_dropout);
+    if (!(c->norm_eps > 0 && c->norm_eps < 1)) return FV_FAIL(err, FV_E_ARGUMENT, "layer norm epsilon %g; expected between 0 and 1", c->norm_eps);
+    return FV_OK;
+}
+
+static fv_status add_table(fv_encoder *e, fv_param **table, const char *name, int64_t rows, fv_err *err)
+{
+    *table = fv_params_add(&e->params, &name, 1, 2, rows, e->config.width, FV_INIT_NORMAL, (float)e->config.init_deviation, err);
+    if (*table) (*table)->decay = false; /* rows of rare words get no gradient to stand against decay */
+    return *table ? FV_OK : FV_E_MEMORY;
+}
+
+static fv_status init_embeddings(fv_encoder *e, fv_err *err)
+{
+    fv_status status = FV_OK;
+    const fv_encoder_config *c = &e->config;
+    FV_TRY(add_table(e, &e->words, "bert.embeddings.word_embeddings.weight", c->vocab, err));
+    if (!c->sinusoidal) FV_TRY(add_table(e, &e->positions, "bert.embeddings.position_embeddings.weight", c->max_len, err));
+    FV_TRY(add_table(e, &e->types, "bert.embeddings.token_type_embeddings.weight", c->types, err));
+    FV_TRY(fv_norm_init(&e->embedding_norm, &e->params, "bert.embeddings.LayerNorm", c->width, err));
+    if (c->sinusoidal) {
+        e->sinusoids = fv_alloc_zero((size_t)c->max_len * (size_t)c->width, sizeof(float), err);
+        if (!e->sinusoids) return FV_E_MEMORY;
+        fv_sinusoids(e->sinusoids, c->max_len, c->width);
+    }
+done:
+    return status;
+}
+
+typedef struct layer_names { char text[7][FV_PARAM_NAME]; } layer_names;
+
+enum { QUERY, KEY, VALUE, ATTENTION_OUT, ATTENTION_NORM, UP, DOWN };
+
+static layer_names name_layer(int layer)
+{
+    static const char *const suffixes[] = {"attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense", "attention.output.LayerNorm", "intermediate.dense", "output.dense"};
+    layer_names names;
+    for (size_t i = 0; i < FV_COUNT(suffixes); i++) snprintf(names.text[i], FV_PARAM_NAME, "bert.encoder.layer.%d.%s", layer, suffixes[i]);
+    return names;
+}
+
+static fv_status init_block(fv_encoder *e, int layer, fv_err *err)
+{
+    fv_status status = FV_OK;
+    fv_block *b = &e->blocks[layer];
+    layer_names n = name_layer(layer);
+    int64_t width = e->config.width, ffn = e->config.ffn;
+    float deviation = (float)e->config.init_deviation;
+    char norm[FV_PARAM_NAME];
+    snprintf(norm, sizeof norm, "bert.encoder.layer.%d.output.LayerNorm", layer);
+    FV_TRY(fv_linear_init(&b->qkv, &e->params, (const char *[]){n.text[QUERY], n.text[KEY], n.text[VALUE]}, 3, 3 * width, width, deviation, err));
+    FV_TRY(fv_linear_init(&b->out, &e->params, (const char *[]){n.text[ATTENTION_OUT]}, 1, width, width, deviation, err));
+    FV_TRY(fv_norm_init(&b->attention_norm, &e->params, n.text[ATTENTION_NORM], width, err));
+    FV_TRY(fv_linear_init(&b->up, &e->params, (const char *[]){n.text[UP]}, 1, ffn, width, deviation, err));
+    FV_TRY(fv_linear_init(&b->down, &e->params, (const char *[]){n.text[DOWN]}, 1, width, ffn, deviation, err));
+    FV_TRY(fv_norm_init(&b->ffn_norm, &e->params, norm, width, err));
+done:
+    return status;
+}
+
+fv_status fv_encoder_init(fv_encoder *e, const fv_encoder_config *config, fv_err *err)
+{
+    fv_status status = FV_OK;
+    *e = (fv_encoder){.config = *config};
+    FV_TRY(fv_encoder_config_check(config, err));
+    FV_TRY(init_embeddings(e, err));
+    for (int i = 0; i < config->layers; i++) FV_TRY(init_block(e, i, err));
+    if (config->pre_norm) FV_TRY(fv_norm_init(&e->final_norm, &e->params, "bert.encoder.LayerNorm", config->width, err));
+    FV_TRY(fv_linear_init(&e->pooler, &e->params, (const char *[]){"bert.pooler.dense"}, 1, config->width, config->width, (float)config->init_deviation, err));
+    FV_TRY(fv_linear_init(&e->classifier, &e->params, (const char *[]){"classifier"}, 1, config->outputs, config->width, (float)config->init_deviation, err));
+done:
+    if (status != FV_OK) fv_encoder_release(e);
+    return status;
+}
+
+void fv_encoder_release(fv_encoder *e)
+{
+    fv_params_release(&e->params);
+    fv_free(e->sinusoids);
+    e->sinusoids = NULL;
+}
+
+static fv_tensor *build_embeddings(const fv_encoder *e, fv_graph *g, const fv_batch *batch)
+{
+    const fv_encoder_config *c = &e->config;
+    fv_tensor *positions = c->sinusoidal ? fv_graph_input(g, "sinusoids", e->sinusoids, c->max_len, c->width, c->width) : fv_graph_param(g, e->positions);
+    fv_tensor *tables[] = {fv_graph_param(g, e->words), positions, fv_graph_param(g, e->types)};
+    const int32_t *ids[] = {batch->ids, batch->positions, batch->types};
+    float scales[] = {c->sinusoidal ? sqrtf((float)c->width) : 1, 1, 1};
+    fv_tensor *x = fv_embed(g, tables, ids, scales, 3, batch->N);
+    x = fv_norm_build(g, x, &e->embedding_norm, (float)c->norm_eps);
+    return fv_drop_build(g, x, NULL, (float)c->dropout, batch);
+}
+
+static fv_tensor *build_head(const fv_encoder *e, fv_graph *g, fv_tensor *x, const fv_batch *batch)
+{
+    fv_graph_scope(g, "head");
+    fv_tensor *pooled = fv_pool_rows(g, x, batch->offsets, batch->B, (int)e->config.pooling);
+    fv_tensor *hidden = fv_linear_build(g, pooled, &e->pooler, FV_ACT_TANH, NULL);
+    fv_batch one_row_each = *batch;
+    int32_t *ends = fv_graph_memory(g, ((size_t)batch->B + 1) * sizeof *ends);
+    if (!ends) return NULL;
+    for (int32_t b = 0; b <= batch->B; b++) ends[b] = b;
+    one_row_each.offsets = ends;
+    hidden = fv_drop_build(g, hidden, NULL, (float)e->config.dropout, &one_row_each);
+    return fv_linear_build(g, hidden, &e->classifier, FV_ACT_NONE, NULL);
+}
+
+fv_tensor *fv_encoder_build(const fv_encoder *e, fv_graph *g, const fv_batch *batch)
+{
+    const fv_encoder_config *c = &e->config;
+    fv_block_shape shape = {
+        .heads = c->heads, .kv_heads = c->heads, .pre_norm = c->pre_norm, .act = c->act, .norm_eps = (float)c->norm_eps,
+        .dropout = (float)c->dropout, .attention_dropout = (float)c->attention_dropout,
+    };
+    fv_graph_scope(g, "embeddings");
+    fv_tensor *x = build_embeddings(e, g, batch);
+    for (int i = 0; i < c->layers; i++) {
+        fv_graph_scope(g, "layer.%d", i);
+        x = fv_block_build(g, x, &e->blocks[i], &shape, batch);
+    }
+    fv_graph_scope(g, "final");
+    if (c->pre_norm) x = fv_norm_build(g, x, &e->final_norm, (float)c->norm_eps);
+    return build_head(e, g, x, batch);
+}

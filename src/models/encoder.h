@@ -1,0 +1,58 @@
+/* The encoder: token, position and type embeddings, Transformer layers, one pooled row for each text,
+ * and a head. In its default form it is BERT (Devlin et al. 2019), names of weights and all, so that
+ * its folder loads as BertForSequenceClassification elsewhere; with pre-norm, sinusoids or other
+ * pooling it is a "fovea_encoder" in the same layout.
+ *
+ *   encoder.c          weights and graph
+ *   encoder_config.c   config.json
+ *   weights.c          model.safetensors
+ */
+#ifndef FV_MODELS_ENCODER_H
+#define FV_MODELS_ENCODER_H
+
+#include "formats/formats.h"
+#include "nn/nn.h"
+
+typedef enum fv_pooling { FV_POOLING_CLS, FV_POOLING_MEAN, FV_POOLING_MAX } fv_pooling; /* as the op `pool` numbers them */
+
+typedef struct fv_encoder_config {
+    int vocab, layers, width, heads, ffn, max_len, types;
+    int outputs;                 /* rows of the head: labels, or 1 for a number */
+    fv_act act;                  /* FV_ACT_GELU or FV_ACT_RELU */
+    fv_pooling pooling;
+    bool pre_norm, sinusoidal;   /* sinusoidal: word vectors are scaled by sqrt(width) too */
+    double norm_eps, dropout, attention_dropout, init_deviation;
+} fv_encoder_config;
+
+enum { FV_MAX_LAYERS = 64 };
+
+typedef struct fv_encoder {
+    fv_encoder_config config;
+    fv_params params;
+    fv_param *words, *positions, *types;
+    fv_norm_weights embedding_norm, final_norm; /* final_norm: pre-norm only */
+    fv_block blocks[FV_MAX_LAYERS];
+    fv_linear_weights pooler, classifier;
+    float *sinusoids;                           /* [max_len, width] or NULL */
+} fv_encoder;
+
+fv_status fv_encoder_config_check(const fv_encoder_config *config, fv_err *err);
+/* Adds all parameters; storage comes from fv_params_allocate or fv_weights_map. */
+fv_status fv_encoder_init(fv_encoder *encoder, const fv_encoder_config *config, fv_err *err);
+void fv_encoder_release(fv_encoder *encoder);
+/* Logits [B, outputs]. Nodes: "embed", "layer.I.attend", "layer.I", "pool", "head". */
+fv_tensor *fv_encoder_build(const fv_encoder *encoder, fv_graph *g, const fv_batch *batch);
+
+/* config.json. Parsing names file and key of what is missing, wrong or not supported. The caller adds
+ * labels to the tree (fv_model_* of infer does) and owns it. */
+json_t *fv_encoder_config_to_json(const fv_encoder_config *config, fv_err *err);
+fv_status fv_encoder_config_from_json(fv_encoder_config *config, const json_t *tree, const char *where, fv_err *err);
+
+/* Weights in a file under their names. Map: single-part float32 tensors stay in the mapping, which must
+ * outlive the parameters; others are copied (float16 and bfloat16 widened). Load: copies all into the
+ * block. A missing tensor or a wrong shape says which, what was found and what config.json asked for. */
+fv_status fv_weights_map(fv_params *params, const fv_safetensors *file, fv_err *err);
+fv_status fv_weights_load(fv_params *params, const fv_safetensors *file, fv_err *err);
+fv_status fv_weights_save(const fv_params *params, const char *path, const char *const *meta_keys, const char *const *meta_values, size_t n_meta, fv_err *err);
+
+#endif

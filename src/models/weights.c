@@ -1,0 +1,138 @@
+/* Parameters to and from safetensors files, under their own names. */
+#include "models/encoder.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static float widen_half(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 1023, bits;
+    if (exponent == 31) bits = sign | 0x7f800000 | fraction << 13;
+    else if (exponent) bits = sign | (exponent + 112) << 23 | fraction << 13;
+    else {
+        float tiny = (float)fraction * 0x1p-24f;
+        return sign ? -tiny : tiny;
+    }
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static float widen_brain(uint16_t h)
+{
+    uint32_t bits = (uint32_t)h << 16;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static void copy_widened(float *to, const fv_st_tensor *from, int64_t n)
+{
+    const uint8_t *bytes = from->data;
+    if (from->dtype == FV_F32) {
+        memcpy(to, bytes, (size_t)n * sizeof *to);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        uint16_t h;
+        memcpy(&h, bytes + 2 * i, sizeof h);
+        to[i] = from->dtype == FV_F16 ? widen_half(h) : widen_brain(h);
+    }
+}
+
+static fv_status wrong_shape(const fv_safetensors *file, const fv_st_tensor *t, int64_t rows, int64_t cols, int rank, fv_err *err)
+{
+    fv_buf found = {0};
+    for (int i = 0; i < t->rank; i++) fv_buf_printf(&found, NULL, "%s%lld", i ? ", " : "", (long long)t->shape[i]);
+    char wanted[64];
+    if (rank == 2) snprintf(wanted, sizeof wanted, "%lld, %lld", (long long)rows, (long long)cols);
+    else snprintf(wanted, sizeof wanted, "%lld", (long long)cols);
+    fv_status status = FV_FAIL(err, FV_E_FORMAT, "%s: %s is [%s]; config.json says [%s]", file->path, t->name, found.data ? found.data : "", wanted);
+    fv_buf_release(&found);
+    return status;
+}
+
+static fv_status find_part(const fv_safetensors *file, const fv_param *p, int part, const fv_st_tensor **out, fv_err *err)
+{
+    int64_t rows, cols;
+    fv_param_part(p, part, &rows, &cols);
+    const fv_st_tensor *t = fv_safetensors_find(file, p->names[part]);
+    if (!t) return FV_FAIL(err, FV_E_FORMAT, "%s: no tensor %s, which config.json asks for", file->path, p->names[part]);
+    bool fits = p->rank == 2 ? t->rank == 2 && t->shape[0] == rows && t->shape[1] == cols : t->rank == 1 && t->shape[0] == cols;
+    if (!fits) return wrong_shape(file, t, rows, cols, p->rank, err);
+    if (t->dtype != FV_F32 && t->dtype != FV_F16 && t->dtype != FV_BF16)
+        return FV_FAIL(err, FV_E_FORMAT, "%s: %s holds %s; supported: F32, F16, BF16", file->path, t->name, fv_dtype_name(t->dtype));
+    *out = t;
+    return FV_OK;
+}
+
+static fv_status copy_parts(fv_param *p, const fv_safetensors *file, fv_err *err)
+{
+    fv_status status = FV_OK;
+    for (int i = 0; i < p->parts; i++) {
+        const fv_st_tensor *t;
+        int64_t rows, cols;
+        FV_TRY(find_part(file, p, i, &t, err));
+        float *to = fv_param_part(p, i, &rows, &cols);
+        copy_widened(to, t, rows * cols);
+    }
+done:
+    return status;
+}
+
+fv_status fv_weights_load(fv_params *params, const fv_safetensors *file, fv_err *err)
+{
+    fv_status status = FV_OK;
+    FV_ASSERT(params->block);
+    for (size_t i = 0; i < params->n; i++) FV_TRY(copy_parts(params->items[i], file, err));
+    fv_params_changed(params);
+done:
+    return status;
+}
+
+static fv_status map_one(fv_params *params, fv_param *p, const fv_safetensors *file, fv_err *err)
+{
+    fv_status status = FV_OK;
+    const fv_st_tensor *t;
+    FV_TRY(find_part(file, p, 0, &t, err));
+    if (p->parts == 1 && t->dtype == FV_F32 && (uintptr_t)t->data % sizeof(float) == 0) {
+        p->data = (float *)(uintptr_t)t->data; /* never written: running does not change weights */
+        return FV_OK;
+    }
+    p->data = fv_arena_alloc(&params->arena, (size_t)(p->rows * p->cols) * sizeof(float), err);
+    if (!p->data) return FV_E_MEMORY;
+    FV_TRY(copy_parts(p, file, err));
+done:
+    return status;
+}
+
+fv_status fv_weights_map(fv_params *params, const fv_safetensors *file, fv_err *err)
+{
+    fv_status status = FV_OK;
+    FV_ASSERT(!params->block);
+    for (size_t i = 0; i < params->n; i++) FV_TRY(map_one(params, params->items[i], file, err));
+done:
+    return status;
+}
+
+fv_status fv_weights_save(const fv_params *params, const char *path, const char *const *meta_keys, const char *const *meta_values, size_t n_meta, fv_err *err)
+{
+    fv_status status = FV_OK;
+    size_t n = 0;
+    fv_st_tensor *list = fv_alloc_zero(params->n * FV_MAX_PARTS, sizeof *list, err);
+    if (!list) return FV_E_MEMORY;
+    for (size_t i = 0; i < params->n; i++)
+        for (int part = 0; part < params->items[i]->parts; part++) {
+            const fv_param *p = params->items[i];
+            int64_t rows, cols;
+            float *data = fv_param_part(p, part, &rows, &cols);
+            list[n++] = (fv_st_tensor){
+                .name = p->names[part], .dtype = FV_F32, .rank = p->rank, .data = data, .bytes = (size_t)(rows * cols) * sizeof(float),
+                .shape = {p->rank == 2 ? rows : cols, cols},
+            };
+        }
+    FV_TRY(fv_safetensors_write(path, list, n, meta_keys, meta_values, n_meta, err));
+done:
+    fv_free(list);
+    return status;
+}

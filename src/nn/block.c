@@ -1,0 +1,114 @@
+/* One Transformer layer and its pieces, as lines of graph. */
+#include "nn/nn.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "ops.h"
+
+static fv_status suffixed(char out[FV_PARAM_NAME], const char *name, const char *suffix, fv_err *err)
+{
+    int n = snprintf(out, FV_PARAM_NAME, "%s.%s", name, suffix);
+    return n < FV_PARAM_NAME ? FV_OK : FV_FAIL(err, FV_E_ARGUMENT, "%s.%s: a name this long is not supported", name, suffix);
+}
+
+static fv_status add_named(fv_param **param, fv_params *params, const char *const *names, int parts, const char *suffix, int rank, int64_t rows, int64_t cols, fv_init init, float deviation, fv_err *err)
+{
+    fv_status status = FV_OK;
+    char full[FV_MAX_PARTS][FV_PARAM_NAME];
+    const char *list[FV_MAX_PARTS];
+    for (int i = 0; i < parts; i++) {
+        FV_TRY(suffixed(full[i], names[i], suffix, err));
+        list[i] = full[i];
+    }
+    *param = fv_params_add(params, list, parts, rank, rows, cols, init, deviation, err);
+    if (!*param) status = FV_E_MEMORY;
+done:
+    return status;
+}
+
+fv_status fv_linear_init(fv_linear_weights *weights, fv_params *params, const char *const *names, int parts, int64_t out, int64_t in, float deviation, fv_err *err)
+{
+    fv_status status = FV_OK;
+    FV_TRY(add_named(&weights->w, params, names, parts, "weight", 2, out, in, FV_INIT_NORMAL, deviation, err));
+    FV_TRY(add_named(&weights->b, params, names, parts, "bias", 1, 1, out, FV_INIT_ZERO, 0, err));
+done:
+    return status;
+}
+
+fv_status fv_norm_init(fv_norm_weights *weights, fv_params *params, const char *name, int64_t width, fv_err *err)
+{
+    fv_status status = FV_OK;
+    FV_TRY(add_named(&weights->w, params, &name, 1, "weight", 1, 1, width, FV_INIT_ONE, 0, err));
+    FV_TRY(add_named(&weights->b, params, &name, 1, "bias", 1, 1, width, FV_INIT_ZERO, 0, err));
+done:
+    return status;
+}
+
+fv_tensor *fv_linear_build(fv_graph *g, fv_tensor *x, const fv_linear_weights *weights, fv_act act, fv_tensor *residual)
+{
+    return fv_linear(g, x, fv_graph_param(g, weights->w), fv_graph_param(g, weights->b), act, residual);
+}
+
+fv_tensor *fv_norm_build(fv_graph *g, fv_tensor *x, const fv_norm_weights *weights, float eps)
+{
+    return fv_layer_norm(g, x, fv_graph_param(g, weights->w), fv_graph_param(g, weights->b), eps);
+}
+
+fv_tensor *fv_drop_build(fv_graph *g, fv_tensor *x, fv_tensor *residual, float p, const fv_batch *batch)
+{
+    if (!fv_graph_training(g) || p <= 0) return residual ? fv_add(g, x, residual) : x;
+    fv_dropout d = {.p = p, .B = batch->B, .offsets = batch->offsets, .sequences = batch->sequences};
+    return fv_drop(g, x, residual, &d);
+}
+
+/* residual + dropout(x wᵀ + b): without dropout the product adds the residual itself. */
+static fv_tensor *back_into(fv_graph *g, fv_tensor *x, const fv_linear_weights *weights, fv_tensor *residual, float p, const fv_batch *batch)
+{
+    if (!fv_graph_training(g) || p <= 0) return fv_linear_build(g, x, weights, FV_ACT_NONE, residual);
+    return fv_drop_build(g, fv_linear_build(g, x, weights, FV_ACT_NONE, NULL), residual, p, batch);
+}
+
+static fv_tensor *self_attention(fv_graph *g, fv_tensor *x, const fv_block *block, const fv_block_shape *shape, const fv_batch *batch)
+{
+    fv_tensor *qkv = fv_linear_build(g, x, &block->qkv, FV_ACT_NONE, NULL);
+    if (!qkv) return NULL;
+    int groups = shape->heads + 2 * shape->kv_heads, D = (int)(qkv->cols / groups);
+    int64_t q_cols = (int64_t)shape->heads * D, k_cols = (int64_t)shape->kv_heads * D;
+    fv_attention spec = {
+        .B = batch->B, .H = shape->heads, .K = shape->kv_heads, .D = D,
+        .q_offsets = batch->offsets, .k_offsets = batch->offsets, .sequences = batch->sequences,
+        .scale = 1 / sqrtf((float)D), .causal = shape->causal, .window = shape->window, .dropout = shape->attention_dropout,
+    };
+    return fv_attend(g, fv_view_columns(g, qkv, 0, q_cols), fv_view_columns(g, qkv, q_cols, k_cols), fv_view_columns(g, qkv, q_cols + k_cols, k_cols), &spec);
+}
+
+static fv_tensor *attention_half(fv_graph *g, fv_tensor *x, const fv_block *block, const fv_block_shape *shape, const fv_batch *batch)
+{
+    fv_tensor *in = shape->pre_norm ? fv_norm_build(g, x, &block->attention_norm, shape->norm_eps) : x;
+    fv_tensor *mixed = self_attention(g, in, block, shape, batch);
+    fv_tensor *out = back_into(g, mixed, &block->out, x, shape->dropout, batch);
+    return shape->pre_norm ? out : fv_norm_build(g, out, &block->attention_norm, shape->norm_eps);
+}
+
+static fv_tensor *ffn_half(fv_graph *g, fv_tensor *x, const fv_block *block, const fv_block_shape *shape, const fv_batch *batch)
+{
+    fv_tensor *in = shape->pre_norm ? fv_norm_build(g, x, &block->ffn_norm, shape->norm_eps) : x;
+    fv_tensor *up = fv_linear_build(g, in, &block->up, shape->act, NULL);
+    fv_tensor *out = back_into(g, up, &block->down, x, shape->dropout, batch);
+    return shape->pre_norm ? out : fv_norm_build(g, out, &block->ffn_norm, shape->norm_eps);
+}
+
+fv_tensor *fv_block_build(fv_graph *g, fv_tensor *x, const fv_block *block, const fv_block_shape *shape, const fv_batch *batch)
+{
+    return ffn_half(g, attention_half(g, x, block, shape, batch), block, shape, batch);
+}
+
+void fv_sinusoids(float *table, int64_t rows, int64_t cols)
+{
+    for (int64_t p = 0; p < rows; p++)
+        for (int64_t c = 0; c < cols; c++) {
+            double angle = (double)p / pow(10000.0, (double)(c / 2 * 2) / (double)cols);
+            table[p * cols + c] = (float)(c % 2 ? cos(angle) : sin(angle));
+        }
+}

@@ -1,0 +1,48 @@
+/* The pieces that architectures share: weights that belong together, and the lines of graph that use
+ * them. Names in files are the architecture's business: it gives them.
+ *
+ *   fv_linear_weights    y = x wᵀ + b                       w [O, I], b [1, O]
+ *   fv_norm_weights      layer norm                         w, b [1, C]
+ *   fv_block             one Transformer layer: self-attention, then a feed-forward pair
+ */
+#ifndef FV_NN_NN_H
+#define FV_NN_NN_H
+
+#include "data/data.h"
+#include "graph/graph.h"
+
+typedef struct fv_linear_weights { fv_param *w, *b; } fv_linear_weights;
+typedef struct fv_norm_weights { fv_param *w, *b; } fv_norm_weights;
+
+/* Weights named NAME.weight and NAME.bias; `names` are the parts that are stacked into one product. */
+fv_status fv_linear_init(fv_linear_weights *weights, fv_params *params, const char *const *names, int parts, int64_t out, int64_t in, float deviation, fv_err *err);
+fv_status fv_norm_init(fv_norm_weights *weights, fv_params *params, const char *name, int64_t width, fv_err *err);
+
+fv_tensor *fv_linear_build(fv_graph *g, fv_tensor *x, const fv_linear_weights *weights, fv_act act, fv_tensor *residual);
+fv_tensor *fv_norm_build(fv_graph *g, fv_tensor *x, const fv_norm_weights *weights, float eps);
+
+typedef struct fv_block {
+    fv_linear_weights qkv, out, up, down;
+    fv_norm_weights attention_norm, ffn_norm;
+} fv_block;
+
+typedef struct fv_block_shape {
+    int heads, kv_heads;
+    bool pre_norm;            /* norm before each half (Xiong et al. 2020) instead of after it */
+    fv_act act;
+    float norm_eps;
+    float dropout, attention_dropout;
+    bool causal;
+    int window;
+} fv_block_shape;
+
+/* x [N, C] -> [N, C]. The node of attention is named "attend" in the scope that is set. */
+fv_tensor *fv_block_build(fv_graph *g, fv_tensor *x, const fv_block *block, const fv_block_shape *shape, const fv_batch *batch);
+
+/* Dropout of a batch's rows plus a residual; without training, or p = 0, what is cheapest. */
+fv_tensor *fv_drop_build(fv_graph *g, fv_tensor *x, fv_tensor *residual, float p, const fv_batch *batch);
+
+/* Fixed positions (Vaswani et al. 2017, 3.5): row p holds sin and cos of p / 10000^(2i/C), interleaved. */
+void fv_sinusoids(float *table, int64_t rows, int64_t cols);
+
+#endif

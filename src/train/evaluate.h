@@ -1,0 +1,12 @@
+/* From rows and logits to a report: what validation, tests and fv_eval share. */
+#ifndef FV_TRAIN_EVALUATE_H
+#define FV_TRAIN_EVALUATE_H
+
+#include "infer/infer.h"
+#include "train/metrics.h"
+
+/* Logits [n, outputs] of all rows of `data`, in row order, are left alone. Release the report with
+ * fv_metrics_release while the head's label names live. */
+fv_status fv_evaluate(fv_report *report, const fv_dataset *data, const fv_model_head *head, const float *logits, int outputs, uint64_t seed, fv_pool *pool, fv_err *err);
+
+#endif

@@ -1,0 +1,306 @@
+/* Steps and validations. The trap is the promise of equal bits: everything that decides a number
+ * (batches, chance, rates) is a function of the recipe, the step and the place in the data, never of
+ * the clock; the clock decides only when a checkpoint is written, and once, before the first step,
+ * how many steps there will be (--max-seconds). */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ops.h"
+#include "train/evaluate.h"
+#include "train/schedule.h"
+#include "train/trainer.h"
+
+enum { TIMED_STEPS = 20 };
+
+double fv_trainer_seconds(const fv_trainer *t) { return t->seconds + fv_now() - t->started; }
+
+static fv_event blank_event(const fv_trainer *t, fv_event_kind kind)
+{
+    return (fv_event){
+        .size = sizeof(fv_event), .kind = kind, .text = "", .step = t->step, .steps = t->recipe.steps, .epoch = t->epoch,
+        .tokens = t->tokens, .loss = t->loss, .lr = t->lr, .grad_norm = t->grad_norm, .seconds = fv_trainer_seconds(t), .metric = "",
+    };
+}
+
+static void send(fv_trainer *t, const fv_event *event)
+{
+    if (t->o->on_event && t->o->on_event(t->o->on_event_user, event)) t->stop = 1;
+}
+
+void fv_trainer_say(fv_trainer *t, const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    fv_event event = blank_event(t, FV_EVENT_MESSAGE);
+    event.text = text;
+    send(t, &event);
+}
+
+/* ---- One shard ---- */
+
+static fv_tensor *build_loss(fv_trainer *t, const fv_batch *batch, fv_tensor *logits)
+{
+    fv_graph_scope(t->graph, "loss");
+    int outputs = t->recipe.encoder.outputs;
+    for (int32_t b = 0; b < batch->B; b++) {
+        const fv_example *e = &t->train.data.rows[batch->rows[b]];
+        float *target = t->targets + (size_t)b * (size_t)outputs;
+        t->labels[b] = e->label;
+        if (t->recipe.kind == FV_LABELS_REGRESSION) *target = (float)e->value;
+        if (t->recipe.kind != FV_LABELS_MULTI) continue;
+        memset(target, 0, (size_t)outputs * sizeof *target);
+        for (int32_t i = 0; i < e->n_labels; i++) target[e->labels[i]] = 1;
+    }
+    switch (t->recipe.kind) {
+    case FV_LABELS_MULTI: return fv_binary_cross_entropy(t->graph, logits, t->targets);
+    case FV_LABELS_REGRESSION: return fv_squared_error(t->graph, logits, t->targets);
+    case FV_LABELS_SINGLE: break;
+    }
+    return fv_cross_entropy(t->graph, logits, t->labels, (float)t->recipe.label_smoothing);
+}
+
+fv_status fv_trainer_shard(fv_trainer *t, const fv_batch *batch, int shard, bool plan_only, double *loss, fv_err *err)
+{
+    uint64_t key = fv_mix(fv_mix(t->recipe.seed, (uint64_t)t->step), (uint64_t)shard);
+    float *grad = fv_shards_slot(&t->shards);
+    if (!plan_only) memset(grad, 0, (size_t)t->encoder.params.n_floats * sizeof *grad);
+    fv_params_bind_grad(&t->encoder.params, grad);
+    fv_graph_reset(t->graph, true);
+    fv_tensor *out = build_loss(t, batch, fv_encoder_build(&t->encoder, t->graph, batch));
+    fv_status status = fv_graph_plan(t->graph, out, err);
+    if (status != FV_OK || plan_only) return status;
+    fv_graph_forward(t->graph, key);
+    fv_graph_backward(t->graph, out, 1.0f / (float)t->recipe.accumulate, key);
+    *loss = (double)out->data[0];
+    return FV_OK;
+}
+
+/* ---- One step ---- */
+
+static void next_batch(fv_trainer *t, fv_batch *batch)
+{
+    if (t->batch >= (int64_t)t->train.sampler.n_batches) {
+        t->batch = 0;
+        fv_sampler_plan(&t->train.sampler, ++t->epoch);
+    }
+    fv_sampler_get(&t->train.sampler, (size_t)t->batch++, batch);
+}
+
+static fv_status sum_shards(fv_trainer *t, fv_err *err)
+{
+    t->loss = 0;
+    for (int i = 0; i < t->recipe.accumulate; i++) {
+        fv_batch batch;
+        double loss = 0;
+        next_batch(t, &batch);
+        fv_status status = fv_trainer_shard(t, &batch, i, false, &loss, err);
+        if (status != FV_OK) return status;
+        fv_shards_push(&t->shards, t->pool);
+        t->loss += loss / t->recipe.accumulate;
+        t->tokens += batch.N;
+    }
+    return FV_OK;
+}
+
+static void update(fv_trainer *t, float *grad, float scale)
+{
+    const fv_recipe *r = &t->recipe;
+    double turn = (double)t->step + 1;
+    fv_adam adam = {
+        .lr = (float)t->lr, .beta1 = (float)r->beta1, .beta2 = (float)r->beta2, .epsilon = (float)r->epsilon, .grad_scale = scale,
+        .correction1 = (float)(1 - pow(r->beta1, turn)), .correction2 = (float)(1 - pow(r->beta2, turn)), .decoupled = r->optimiser == FV_OPTIMISER_ADAMW,
+    };
+    for (size_t i = 0; i < t->encoder.params.n; i++) {
+        const fv_param *p = t->encoder.params.items[i];
+        adam.decay = p->decay ? (float)r->weight_decay : 0;
+        fv_adam_step(p->data, t->moment1 + p->offset, t->moment2 + p->offset, grad + p->offset, p->rows * p->cols, &adam, t->pool);
+    }
+    fv_params_changed(&t->encoder.params);
+}
+
+static fv_status take_step(fv_trainer *t, fv_err *err)
+{
+    const fv_recipe *r = &t->recipe;
+    fv_status status = sum_shards(t, err);
+    if (status != FV_OK) return status;
+    float *grad = fv_shards_sum(&t->shards);
+    t->grad_norm = sqrt(fv_sum_squares(grad, t->encoder.params.n_floats, t->pool, t->norm_scratch));
+    t->lr = fv_schedule_lr(r->schedule, r->lr, (int64_t)(r->warmup * (double)r->steps), r->steps, t->step);
+    if (!isfinite(t->loss) || !isfinite(t->grad_norm))
+        return FV_FAIL(err, FV_E_DIVERGED, "step %lld: loss is %g, gradient norm %g; a lower rate (--lr, now %g) or more warm-up may help. The last checkpoint is untouched", (long long)t->step + 1, t->loss, t->grad_norm, r->lr);
+    update(t, grad, r->clip > 0 && t->grad_norm > r->clip ? (float)(r->clip / t->grad_norm) : 1);
+    t->step++;
+    return FV_OK;
+}
+
+static fv_status tell_step(fv_trainer *t, double seconds, fv_err *err)
+{
+    fv_event event = blank_event(t, FV_EVENT_STEP);
+    double done = (double)t->step / (double)t->recipe.steps, spent = event.seconds;
+    event.tokens_per_s = seconds > 0 ? (double)t->tokens / seconds : 0;
+    event.seconds_left = done > 0 ? spent / done - spent : 0;
+    fv_record_figures figures = {
+        .step = t->step, .epoch = t->epoch, .tokens = t->tokens, .loss = t->loss, .lr = t->lr,
+        .grad_norm = t->grad_norm, .tokens_per_s = event.tokens_per_s, .seconds = event.seconds,
+    };
+    fv_status status = fv_record_step(&t->record, &figures, err);
+    if (status == FV_OK) send(t, &event);
+    return status;
+}
+
+/* ---- Validation ---- */
+
+fv_status fv_trainer_evaluate(fv_trainer *t, fv_part *part, fv_report *report, fv_err *err)
+{
+    fv_status status = fv_infer_rows(&t->encoder, t->infer_graph, &part->sampler, part->logits, err);
+    if (status != FV_OK) return status;
+    return fv_evaluate(report, &part->data, &t->head, part->logits, t->recipe.encoder.outputs, t->recipe.seed, t->pool, err);
+}
+
+static double metric(const fv_report *report, const char *name)
+{
+    for (size_t i = 0; i < report->n_metrics; i++)
+        if (strcmp(report->metrics[i].name, name) == 0) return report->metrics[i].value;
+    return NAN;
+}
+
+static const char *headline(fv_labels kind)
+{
+    return kind == FV_LABELS_SINGLE ? "accuracy" : kind == FV_LABELS_MULTI ? "micro_f1" : "r2";
+}
+
+static void keep_if_best(fv_trainer *t, double value)
+{
+    bool best = t->best_step == 0 || value > t->best_value;
+    t->epochs_since_best = best ? 0 : t->epochs_since_best + 1;
+    if (!best) return;
+    t->best_value = value;
+    t->best_step = t->step;
+    memcpy(t->best, t->encoder.params.block, (size_t)t->encoder.params.n_floats * sizeof *t->best);
+}
+
+static fv_status validate(fv_trainer *t, fv_err *err)
+{
+    fv_status status = FV_OK;
+    fv_report report = {0};
+    double begun = fv_now();
+    FV_TRY(fv_trainer_evaluate(t, &t->valid, &report, err));
+    FV_TRY(fv_record_valid(&t->record, t->step, t->epoch, report.metrics, report.n_metrics, err));
+    double value = metric(&report, headline(t->recipe.kind));
+    keep_if_best(t, value);
+    t->valid_seconds = fv_now() - begun;
+    fv_event event = blank_event(t, FV_EVENT_EPOCH);
+    event.metric = headline(t->recipe.kind);
+    event.value = value;
+    event.best = t->best_step == t->step;
+    send(t, &event);
+done:
+    fv_metrics_release(&report);
+    return status;
+}
+
+/* ---- How many steps ---- */
+
+static int64_t steps_of_epochs(const fv_trainer *t, double epochs)
+{
+    int64_t batches = (int64_t)t->train.sampler.n_batches, each = (batches + t->recipe.accumulate - 1) / t->recipe.accumulate;
+    return (int64_t)fmax(1, epochs * (double)each);
+}
+
+/* Times steps that are then forgotten: nothing is updated, so the run itself starts from nothing. */
+static fv_status time_steps(fv_trainer *t, double *step_seconds, double *valid_seconds, fv_err *err)
+{
+    fv_status status = FV_OK;
+    fv_report report = {0};
+    int64_t tokens = t->tokens, epoch = t->epoch, n = (int64_t)t->train.sampler.n_batches * 2;
+    int steps = n < TIMED_STEPS ? (int)n : TIMED_STEPS;
+    double begun = fv_now();
+    for (int i = 0; i < steps; i++) {
+        FV_TRY(sum_shards(t, err));
+        fv_sum_squares(fv_shards_sum(&t->shards), t->encoder.params.n_floats, t->pool, t->norm_scratch);
+    }
+    *step_seconds = (fv_now() - begun) / steps;
+    begun = fv_now();
+    FV_TRY(fv_trainer_evaluate(t, &t->valid, &report, err));
+    *valid_seconds = fv_now() - begun;
+    t->tokens = tokens;
+    t->batch = 0;
+    t->epoch = epoch;
+    fv_sampler_plan(&t->train.sampler, t->epoch);
+done:
+    fv_metrics_release(&report);
+    return status;
+}
+
+static fv_status fit_steps_to_time(fv_trainer *t, int64_t wanted, fv_err *err)
+{
+    double step_seconds, valid_seconds;
+    fv_status status = time_steps(t, &step_seconds, &valid_seconds, err);
+    if (status != FV_OK) return status;
+    double an_epoch = (double)steps_of_epochs(t, 1), test_share = t->has_test ? (double)t->test.data.n / (double)t->valid.data.n : 0;
+    /* A twentieth is left for what varies: the machine, batches, writing. */
+    double left = (t->o->max_seconds - fv_trainer_seconds(t)) * 0.95 - valid_seconds * (1 + test_share);
+    double each = step_seconds * 1.03 + valid_seconds / an_epoch; /* the optimiser's share was not timed */
+    int64_t fit = (int64_t)(left / each);
+    if (fit < 1) return FV_FAIL(err, FV_E_ARGUMENT, "%g seconds are too few: a step takes %.3f s, a validation %.2f s, and %.1f s are gone", t->o->max_seconds, step_seconds, valid_seconds, fv_trainer_seconds(t));
+    t->recipe.steps = fit < wanted ? fit : wanted;
+    fv_trainer_say(t, "a step takes %.1f ms: %lld steps (%.1f epochs) fit into %g seconds; %lld will be run", 1e3 * step_seconds, (long long)fit, (double)fit / an_epoch, t->o->max_seconds, (long long)t->recipe.steps);
+    return FV_OK;
+}
+
+static fv_status settle_steps(fv_trainer *t, fv_err *err)
+{
+    if (t->resumed) return FV_OK;
+    fv_sampler_plan(&t->train.sampler, 0);
+    int64_t wanted = t->recipe.steps_asked > 0 ? t->recipe.steps_asked : steps_of_epochs(t, t->recipe.epochs);
+    if (t->o->max_seconds > 0) return fit_steps_to_time(t, wanted, err);
+    t->recipe.steps = wanted;
+    return FV_OK;
+}
+
+/* ---- The run ---- */
+
+static bool epoch_ended(const fv_trainer *t) { return t->batch >= (int64_t)t->train.sampler.n_batches; }
+
+static bool out_of_patience(const fv_trainer *t) { return t->recipe.patience > 0 && t->epochs_since_best >= t->recipe.patience; }
+
+static fv_status stop_here(fv_trainer *t, fv_err *err)
+{
+    fv_status status = fv_checkpoint_save(t, err);
+    if (status != FV_OK) return status;
+    return FV_FAIL(err, FV_E_STOPPED, "stopped after step %lld of %lld; --resume goes on from there", (long long)t->step, (long long)t->recipe.steps);
+}
+
+static fv_status save_if_due(fv_trainer *t, fv_err *err)
+{
+    if (fv_now() - t->saved < t->o->checkpoint_seconds) return FV_OK;
+    return fv_checkpoint_save(t, err);
+}
+
+fv_status fv_trainer_run(fv_trainer *t, fv_err *err)
+{
+    fv_status status = FV_OK;
+    double stepping = 0;
+    int64_t tokens_before = t->tokens;
+    FV_TRY(settle_steps(t, err));
+    t->saved = fv_now();
+    while (t->step < t->recipe.steps && !t->done_early) {
+        if (t->stop) return stop_here(t, err);
+        double begun = fv_now();
+        FV_TRY(take_step(t, err));
+        stepping += fv_now() - begun;
+        bool validates = epoch_ended(t) || t->step == t->recipe.steps;
+        FV_TRY(tell_step(t, stepping * (double)t->tokens / fmax(1, (double)(t->tokens - tokens_before)), err));
+        if (validates) FV_TRY(validate(t, err));
+        if (validates && out_of_patience(t)) t->done_early = true;
+        FV_TRY(save_if_due(t, err));
+    }
+    if (t->done_early) fv_trainer_say(t, "no better validation for %d epochs: stopped at step %lld of %lld", t->recipe.patience, (long long)t->step, (long long)t->recipe.steps);
+done:
+    return status;
+}

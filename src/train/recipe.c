@@ -1,0 +1,128 @@
+/* Options to a settled recipe. The default recipe was chosen on training and validation parts only;
+ * docs/decisions.md says how. */
+#include <string.h>
+
+#include "train/trainer.h"
+
+typedef struct preset {
+    const char *name;
+    int layers, width, heads, ffn, max_len, vocab;
+    double lr;
+} preset;
+
+static const preset presets[] = {
+    {"tiny", 2, 128, 4, 512, 256, 8000, 1e-3},
+    {"small", 4, 256, 4, 1024, 256, 8000, 5e-4},
+    {"base", 6, 512, 8, 2048, 512, 16000, 2.5e-4},
+};
+
+void fv_train_options_init(fv_train_options *o)
+{
+    *o = (fv_train_options){
+        .size = sizeof *o, .task = FV_TASK_CLASSIFY, .labels = FV_LABELS_SINGLE, .preset = "tiny", .pooling = "cls",
+        .batch_tokens = 2048, .accumulate = 1, .optimiser = FV_OPTIMISER_ADAMW, .schedule = FV_SCHEDULE_LINEAR,
+        .warmup = 0.1, .weight_decay = 0.01, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .clip = 1,
+        .dropout = 0.1, .label_smoothing = 0.1, .seed = 1, .checkpoint_seconds = 60,
+    };
+    fv_columns_init(&o->columns);
+}
+
+static const preset *find_preset(const char *name)
+{
+    for (size_t i = 0; i < FV_COUNT(presets); i++)
+        if (strcmp(presets[i].name, name) == 0) return &presets[i];
+    return NULL;
+}
+
+static int pick(int given, int otherwise) { return given > 0 ? given : otherwise; }
+
+static fv_status settle_pooling(fv_pooling *pooling, const char *name, fv_err *err)
+{
+    static const char *const names[] = {"cls", "mean", "max"};
+    for (int i = 0; i < 3; i++)
+        if (strcmp(name, names[i]) == 0) return *pooling = (fv_pooling)i, FV_OK;
+    return FV_FAIL(err, FV_E_ARGUMENT, "pooling \"%s\" is not known; expected cls, mean or max", name);
+}
+
+static fv_status settle_encoder(fv_recipe *r, const fv_train_options *o, const preset *p, fv_err *err)
+{
+    int width = pick(o->width, p->width);
+    r->encoder = (fv_encoder_config){
+        .vocab = pick(o->vocab, p->vocab), .layers = pick(o->layers, p->layers), .width = width,
+        .heads = pick(o->heads, o->width > 0 ? (width >= 128 && width % 64 == 0 ? width / 64 : 1) : p->heads),
+        .ffn = pick(o->ffn, o->width > 0 ? 4 * width : p->ffn), .max_len = pick(o->max_len, p->max_len), .types = 2, .outputs = 1,
+        .act = o->relu ? FV_ACT_RELU : FV_ACT_GELU, .pre_norm = o->pre_norm, .sinusoidal = o->sinusoidal,
+        .norm_eps = 1e-12, .dropout = o->dropout, .attention_dropout = o->dropout, .init_deviation = 0.02,
+    };
+    fv_status status = settle_pooling(&r->encoder.pooling, o->pooling, err);
+    return status != FV_OK ? status : fv_encoder_config_check(&r->encoder, err);
+}
+
+static fv_status check_range(const char *name, double value, double low, double high, fv_err *err)
+{
+    if (value >= low && value <= high) return FV_OK;
+    return FV_FAIL(err, FV_E_ARGUMENT, "%s is %g; expected %g to %g", name, value, low, high);
+}
+
+static fv_status check_numbers(const fv_train_options *o, fv_err *err)
+{
+    fv_status status = FV_OK;
+    FV_TRY(check_range("lr", o->lr, 0, 10, err));
+    FV_TRY(check_range("warmup", o->warmup, 0, 1, err));
+    FV_TRY(check_range("weight decay", o->weight_decay, 0, 10, err));
+    FV_TRY(check_range("beta1", o->beta1, 0, 0.99999, err));
+    FV_TRY(check_range("beta2", o->beta2, 0, 0.9999999, err));
+    FV_TRY(check_range("epsilon", o->epsilon, 1e-16, 1, err));
+    FV_TRY(check_range("clip", o->clip, 0, 1e9, err));
+    FV_TRY(check_range("label smoothing", o->label_smoothing, 0, 0.99, err));
+    FV_TRY(check_range("batch tokens", o->batch_tokens, 1, 1 << 24, err));
+    FV_TRY(check_range("epochs", o->epochs, 0, 1e6, err));
+    FV_TRY(check_range("steps", (double)o->steps, 0, 1e12, err));
+    FV_TRY(check_range("seconds", o->max_seconds, 0, 1e9, err));
+    FV_TRY(check_range("patience", o->patience, 0, 1e6, err));
+    FV_TRY(check_range("seconds between checkpoints", o->checkpoint_seconds, 0, 1e9, err));
+    if (o->accumulate < 1 || (o->accumulate & (o->accumulate - 1)) || o->accumulate > 1 << 20)
+        return FV_FAIL(err, FV_E_ARGUMENT, "accumulate is %d; expected a power of two", o->accumulate);
+    if (o->steps && o->epochs) return FV_FAIL(err, FV_E_ARGUMENT, "both steps and epochs are given; give one");
+done:
+    return status;
+}
+
+fv_status fv_recipe_settle(fv_recipe *r, const fv_train_options *o, fv_err *err)
+{
+    fv_status status = FV_OK;
+    const preset *p = find_preset(o->preset);
+    if (!p) return FV_FAIL(err, FV_E_ARGUMENT, "preset \"%s\" is not known; expected tiny, small or base", o->preset);
+    *r = (fv_recipe){
+        .cased = o->cased, .kind = o->labels, .epochs = pick(o->epochs, 30), .patience = o->patience,
+        .batch_tokens = o->batch_tokens, .accumulate = o->accumulate, .optimiser = o->optimiser, .schedule = o->schedule,
+        .lr = o->lr > 0 ? o->lr : p->lr, .warmup = o->warmup, .weight_decay = o->weight_decay,
+        .beta1 = o->beta1, .beta2 = o->beta2, .epsilon = o->epsilon, .clip = o->clip,
+        .label_smoothing = o->label_smoothing, .seed = o->seed, .steps_asked = o->steps,
+    };
+    FV_TRY(check_numbers(o, err));
+    FV_TRY(settle_encoder(r, o, p, err));
+done:
+    return status;
+}
+
+json_t *fv_recipe_to_json(const fv_recipe *r, fv_err *err)
+{
+    static const char *const schedules[] = {"linear", "cosine", "inverse-sqrt", "constant"}, *const poolings[] = {"cls", "mean", "max"};
+    const fv_encoder_config *e = &r->encoder;
+    json_t *tree = json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:b, s:s, s:b}",
+        "labels", fv_labels_name(r->kind), "layers", e->layers, "width", e->width, "heads", e->heads, "ffn", e->ffn,
+        "max_len", e->max_len, "vocab", e->vocab, "pre_norm", e->pre_norm, "relu", e->act == FV_ACT_RELU,
+        "sinusoidal", e->sinusoidal, "pooling", poolings[e->pooling], "cased", r->cased);
+    json_t *rest = json_pack("{s:i, s:i, s:i, s:i, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I}",
+        "epochs", r->epochs, "patience", r->patience, "batch_tokens", r->batch_tokens, "accumulate", r->accumulate,
+        "optimizer", r->optimiser == FV_OPTIMISER_ADAM ? "adam" : "adamw", "schedule", schedules[r->schedule],
+        "lr", r->lr, "warmup", r->warmup, "weight_decay", r->weight_decay, "beta1", r->beta1, "beta2", r->beta2,
+        "epsilon", r->epsilon, "clip", r->clip, "dropout", e->dropout, "label_smoothing", r->label_smoothing, "seed", (json_int_t)r->seed, "steps", (json_int_t)r->steps_asked);
+    bool fine = tree && rest && json_object_update(tree, rest) == 0;
+    json_decref(rest);
+    if (fine) return tree;
+    json_decref(tree);
+    FV_FAIL(err, FV_E_MEMORY, "recipe: out of memory");
+    return NULL;
+}
