@@ -29,9 +29,9 @@ static const char *type_name(const json_t *value)
     }
 }
 
-static int bad_field(const fv_want *want, const char *found, const char *expected, fv_err *err)
+static int bad_type(const fv_want *want, const json_t *value, const char *expected, fv_err *err)
 {
-    fv_err_set(err, FV_E_INPUT, "field \"%s\" is %s; expected %s", want->name, found, expected);
+    fv_err_set(err, FV_E_INPUT, "field \"%s\" is %s; expected %s", want->name, type_name(value), expected);
     return FV_ROW_BAD;
 }
 
@@ -73,16 +73,16 @@ static int add_element(fv_reader *r, const fv_want *want, const json_t *value, f
         fv_status status = add_number(&r->made, value, err);
         return status == FV_OK ? 1 : status;
     }
-    if (!json_is_string(value)) return bad_field(want, type_name(value), "labels that are strings", err);
     const char *text = json_string_value(value);
     size_t len = json_string_length(value);
-    if (text[strspn(text, " ")] == '\0') return bad_field(want, "an array with an empty label", "names", err);
-    if (memchr(text, ',', len)) {
-        fv_shown room;
-        fv_err_set(err, FV_E_INPUT, "field \"%s\" has the label %s with a comma, which separates labels; rename it", want->name,
-                   fv_show(&room, text, len));
-        return FV_ROW_BAD;
-    }
+    const char *wrong = !text ? type_name(value) : text[strspn(text, " ")] == '\0' ? "an empty label" : NULL;
+    fv_shown room;
+    if (wrong)
+        fv_err_set(err, FV_E_INPUT, "field \"%s\" is an array that holds %s; expected names", want->name, wrong);
+    else if (memchr(text, ',', len))
+        fv_err_set(err, FV_E_INPUT, "field \"%s\" is an array that holds %s, whose comma would separate labels; rename the label",
+                   want->name, fv_show(&room, text, len));
+    if (wrong || memchr(text, ',', len)) return FV_ROW_BAD;
     fv_status status = fv_buf_add(&r->made, text, len, err);
     return status == FV_OK ? 1 : status;
 }
@@ -105,7 +105,7 @@ static int make_label(fv_reader *r, fv_want *want, const json_t *value, fv_err *
     int rc = status == FV_OK ? 1 : status;
     if (rc == 1 && json_is_array(value)) rc = join_array(r, want, value, err);
     else if (rc == 1 && json_is_number(value)) rc = add_element(r, want, value, err);
-    else if (rc == 1) rc = bad_field(want, type_name(value), "a string, a number or an array of strings", err);
+    else if (rc == 1) rc = bad_type(want, value, "a string, a number or an array of strings", err);
     want->value = r->made.data;
     want->len = r->made.len;
     return rc;
@@ -124,7 +124,20 @@ static int fill_want(fv_reader *r, fv_want *want, fv_err *err)
         want->len = json_string_length(value);
         return 1;
     }
-    return want->is_label ? make_label(r, want, value, err) : bad_field(want, type_name(value), "a string", err);
+    return want->is_label ? make_label(r, want, value, err) : bad_type(want, value, "a string", err);
+}
+
+static int not_json(const fv_reader *r, const json_error_t *e, fv_err *err)
+{
+    enum json_error_code code = json_error_code(e);
+    if (code == json_error_out_of_memory || e->text[0] == '\0')
+        return FV_FAIL(err, FV_E_MEMORY, "%s: out of memory for line %lld", r->lines.name, (long long)r->at_line);
+    const char *expected = code == json_error_duplicate_key ? "each key once"
+        : code == json_error_null_character ? "text without \\u0000"
+        : code == json_error_numeric_overflow ? "numbers that fit into 64 bits"
+        : "one object a line";
+    fv_err_set(err, FV_E_INPUT, "not JSON that can be read, at byte %d: %s; expected %s", e->position, e->text, expected);
+    return FV_ROW_BAD;
 }
 
 /* The line as r->object. */
@@ -138,10 +151,7 @@ static int parse(fv_reader *r, fv_err *err)
         fv_err_set(err, FV_E_INPUT, "the line is %s; expected an object, one a line", type_name(r->object));
         return FV_ROW_BAD;
     }
-    if (json_error_code(&e) == json_error_out_of_memory || e.text[0] == '\0')
-        return FV_FAIL(err, FV_E_MEMORY, "%s: out of memory for line %lld", r->lines.name, (long long)r->at_line);
-    fv_err_set(err, FV_E_INPUT, "not JSON at byte %d: %s; expected one object a line", e.position, e.text);
-    return FV_ROW_BAD;
+    return not_json(r, &e, err);
 }
 
 static int start(fv_reader *r, fv_err *err)
