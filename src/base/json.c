@@ -12,11 +12,21 @@
 
 #define DEPTH_MAX 64
 
+/* jansson reports some failed allocations as something else: this one knows. */
+static _Thread_local bool starved;
+
+static void *allocate(size_t bytes)
+{
+    void *block = fv_alloc_plain(bytes);
+    if (!block) starved = true;
+    return block;
+}
+
 /* Before main, when no other thread can be inside jansson. A tree that a host program had made
  * already would do no harm: fv_free_plain is free and a count. */
 __attribute__((constructor)) static void adopt_allocator(void)
 {
-    json_set_alloc_funcs(fv_alloc_plain, fv_free_plain);
+    json_set_alloc_funcs(allocate, fv_free_plain);
 }
 
 /* ---- Parsing ------------------------------------------------------------------------------ */
@@ -99,9 +109,13 @@ json_t *fv_json_parse(const char *text, size_t len, const char *where, fv_err *e
     struct scan scan = {.p = text, .end = text + len, .line_start = text, .where = where, .line = 1, .err = err};
     if (scan_all(&scan) != FV_OK) return NULL;
     json_error_t e;
+    starved = false;
     json_t *tree = json_loadb(text, len, JSON_REJECT_DUPLICATES, &e);
-    if (!tree) parser_fail(&e, where, err);
-    return tree;
+    if (tree && !starved) return tree;
+    json_decref(tree);
+    if (starved) FV_FAIL(err, FV_E_MEMORY, "%s: out of memory; close other programs", where);
+    else parser_fail(&e, where, err);
+    return NULL;
 }
 
 json_t *fv_json_load(const char *path, size_t max_bytes, fv_err *err)
