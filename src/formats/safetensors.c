@@ -336,18 +336,13 @@ done:
     return status;
 }
 
-static int append_text(const char *bytes, size_t n, void *buf)
-{
-    return fv_buf_add(buf, bytes, n, NULL) == FV_OK ? 0 : -1;
-}
-
 /* The length, the JSON, and spaces up to where the data can start. */
 static fv_status header_bytes(const json_t *header, fv_buf *out, fv_err *err)
 {
     fv_status status = FV_OK;
     uint64_t length = 0;
     FV_TRY(fv_buf_add(out, &length, PREFIX_BYTES, err));
-    if (json_dump_callback(header, append_text, out, JSON_COMPACT) != 0) return out_of_memory(err);
+    FV_TRY(fv_json_print(header, 0, out, err));
     while (out->len % ALIGNMENT != 0) FV_TRY(fv_buf_putc(out, ' ', err));
     length = out->len - PREFIX_BYTES;
     if (length > HEADER_MAX) return FV_FAIL(err, FV_E_ARGUMENT, "a safetensors header of %llu bytes; the limit is %d", (unsigned long long)length, HEADER_MAX);

@@ -5,7 +5,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <string.h>
 #include <time.h>
 
 static double wall_time(void)
@@ -15,16 +14,11 @@ static double wall_time(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* JSON knows neither NaN nor the decimal comma that a host program's locale may bring. Nine digits
- * give any float32 back exactly. */
+/* JSON does not know NaN, which the loss of a run that diverged may be. */
 static fv_status add_number(fv_buf *line, double value, fv_err *err)
 {
-    char text[32];
-    if (!isfinite(value)) return fv_buf_puts(line, "null", err);
-    snprintf(text, sizeof text, "%.9g", value);
-    char *comma = strchr(text, ',');
-    if (comma) *comma = '.';
-    return fv_buf_puts(line, text, err);
+    char text[FV_DOUBLE_TEXT];
+    return fv_buf_puts(line, isfinite(value) ? fv_double_text(value, text) : "null", err);
 }
 
 static fv_status add_field(fv_buf *line, const char *key, double value, fv_err *err)
