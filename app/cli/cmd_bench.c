@@ -72,7 +72,8 @@ const cli_command cli_bench = {
     .says = "measures this machine and this program",
     .text = "Prints the median of several runs, the lowest and the highest, and the share of the multiply-add peak measured in the same run. "
             "Close other programs first. With --json a line is\n"
-            "  {\"bench\":…,\"case\":…,\"isa\":…,\"threads\":…,\"value\":…,\"unit\":…,\"share_of_peak\":…,\"median_of\":…,\"min\":…,\"max\":…}",
+            "  {\"bench\":…,\"case\":…,\"isa\":…,\"threads\":…,\"value\":…,\"unit\":…,\n"
+            "   \"share_of_peak\":…,\"median_of\":…,\"min\":…,\"max\":…}",
     .examples = examples,
     .operands = operands, .n_operands = FV_COUNT(operands),
     .options = options, .n_options = FV_COUNT(options),

@@ -28,7 +28,7 @@ static const cli_option train_operands[] = {
 
 static const cli_option train_options[] = {
     {"out", "PATH", "a file ending in .json, or the folder that gets a tokenizer.json", TRAIN_AT(out), .needed = true},
-    {"vocab", "N", "entries, the 5 special tokens and 256 bytes included", TRAIN_AT(o.vocab), .low = 261, .high = 4194304},
+    {"vocab", "N", "entries, the 5 special tokens and 256 bytes included", TRAIN_AT(o.vocab), .low = 261, .high = 4000000},
     {"normalize", "none|nfc|nfkc", "Unicode normal form that texts are brought into first", TRAIN_AT(o.normalize)},
     {"lowercase", NULL, "make texts lower case first", TRAIN_AT(o.lowercase)},
     {"min-count", "N", "leave out pairs that are rarer", TRAIN_AT(o.min_count), .low = 1, .high = 1e9},

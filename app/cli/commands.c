@@ -17,7 +17,7 @@ const cli_command *const cli_commands[] = {
 const cli_option cli_common_options[] = {
     {"json", NULL, "results as JSON, one object a line", AT(json)},
     {"quiet", NULL, "no progress and no messages, except errors", AT(quiet)},
-    {"seed", "N", "what chance is drawn from; the same seed gives the same result", AT(seed), .low = 0, .high = 9e15},
+    {"seed", "N", "what chance is drawn from; the same seed gives the same result", AT(seed), .low = 0, .high = 9007199254740991},
     {"threads", "N", "threads to work with, one for each core if not given; results do not depend on it", AT(threads), .low = 0, .high = 4096},
     {"config", "FILE", "options from a JSON object whose keys are their names; the command line wins", AT(config)},
     {"help", NULL, "this text", AT(help)},

@@ -99,8 +99,8 @@ fv_status cli_call_init(cli_call *call, const cli_command *command, fv_err *err)
 /* Reads argv[0..argc), the words after the command's name. FV_E_ARGUMENT on wrong usage. */
 fv_status cli_parse(cli_call *call, int argc, char **argv, fv_err *err);
 void cli_call_release(cli_call *call);
-/* Whether `arg` is a list of words, "a|b|c". */
-bool cli_is_words(const char *arg);
+/* Whether its argument is one of a few words, "a|b|c". */
+bool cli_is_words(const cli_option *option);
 /* The i-th word of "a|b|c" and its length in *len, or NULL after the last. */
 const char *cli_word(const char *words, size_t i, size_t *len);
 

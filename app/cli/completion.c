@@ -31,7 +31,7 @@ static void each_option(const cli_command *c, void (*each)(const cli_command *c,
 static const char *operand_words(const cli_command *c)
 {
     for (size_t i = 0; i < c->n_operands; i++)
-        if (cli_is_words(c->operands[i].arg)) return c->operands[i].arg;
+        if (cli_is_words(&c->operands[i])) return c->operands[i].arg;
     return NULL;
 }
 
@@ -44,6 +44,13 @@ static void each_first_word(void (*each)(const char *word, size_t len, const cli
         if (i && strncmp(cli_commands[i - 1]->name, name, len) == 0 && cli_commands[i - 1]->name[len] == ' ') continue;
         each(name, len, cli_commands[i]);
     }
+}
+
+/* The second words of a family's commands, each after a space. */
+static void put_second_words(const char *family, size_t len)
+{
+    for (size_t i = 0; cli_commands[i]; i++)
+        if (strncmp(cli_commands[i]->name, family, len) == 0 && cli_commands[i]->name[len] == ' ') printf(" %s", cli_commands[i]->name + len + 1);
 }
 
 /* ---- bash ---- */
@@ -63,7 +70,7 @@ static void bash_name(const cli_command *c, const cli_option *o)
 static void bash_value(const cli_command *c, const cli_option *o)
 {
     (void)c;
-    if (!cli_is_words(o->arg)) return;
+    if (!cli_is_words(o)) return;
     printf("            --%s) words='", o->name);
     put_words(o->arg);
     printf("' ;;\n");
@@ -85,9 +92,14 @@ static void bash_family(const char *word, size_t len, const cli_command *c)
 {
     if (!c->name[len]) return;
     printf("    '%.*s')\n        operands='", (int)len, word);
-    for (size_t i = 0; cli_commands[i]; i++)
-        if (strncmp(cli_commands[i]->name, word, len) == 0 && cli_commands[i]->name[len] == ' ') printf(" %s", cli_commands[i]->name + len + 1);
+    put_second_words(word, len);
     printf("' ;;\n");
+}
+
+/* A family's name takes its second word in, which then names the command. */
+static void bash_join(const char *word, size_t len, const cli_command *c)
+{
+    if (c->name[len]) printf("    [ \"$COMP_CWORD\" -gt 2 ] && [ \"$command\" = %.*s ] && command=\"$command ${COMP_WORDS[2]}\"\n", (int)len, word);
 }
 
 static void bash(void)
@@ -101,9 +113,9 @@ static void bash(void)
            "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
            "        COMPREPLY=($(compgen -W \"$verbs --help --version\" -- \"$current\"))\n"
            "        return\n    fi\n"
-           "    case \"$verbs \" in\n        *\" $command \"*) ;;\n        *) return ;;\n    esac\n"
-           "    [ \"$COMP_CWORD\" -gt 2 ] && case $command in tokenizer) command=\"$command ${COMP_WORDS[2]}\" ;; esac\n"
-           "    case $command in\n");
+           "    case \"$verbs \" in\n        *\" $command \"*) ;;\n        *) return ;;\n    esac\n");
+    each_first_word(bash_join);
+    printf("    case $command in\n");
     each_first_word(bash_family);
     for (size_t i = 0; cli_commands[i]; i++) bash_command(cli_commands[i]);
     printf("    esac\n"
@@ -132,7 +144,7 @@ static void zsh_option(const cli_command *c, const cli_option *o)
     printf("            '--%s%s[", o->name, o->arg ? "=" : "");
     zsh_text(o->help);
     putchar(']');
-    if (o->arg && cli_is_words(o->arg)) {
+    if (cli_is_words(o)) {
         printf(":word:(");
         put_words(o->arg);
         putchar(')');
@@ -160,17 +172,25 @@ static void zsh_first_word(const char *word, size_t len, const cli_command *c)
     printf("'\n");
 }
 
+/* The same for zsh, which also drops the family's name, so that places of operands hold. */
+static void zsh_family(const char *word, size_t len, const cli_command *c)
+{
+    if (!c->name[len]) return;
+    printf("    if [[ $command == %.*s ]]; then\n        if (( CURRENT == 3 )); then\n            _values verb", (int)len, word);
+    put_second_words(word, len);
+    printf("\n            return\n        fi\n"
+           "        command=\"$command $words[3]\"\n        shift words\n        (( CURRENT-- ))\n    fi\n");
+}
+
 static void zsh(void)
 {
     printf("#compdef fovea\n# zsh completion for fovea\n"
            "_fovea() {\n    local command=$words[2]\n    local -a verbs\n    verbs=(\n");
     each_first_word(zsh_first_word);
     printf("    )\n"
-           "    if (( CURRENT == 2 )); then\n        _describe command verbs\n        return\n    fi\n"
-           "    if [[ $command == tokenizer ]]; then\n"
-           "        if (( CURRENT == 3 )); then\n            _values verb train encode decode\n            return\n        fi\n"
-           "        command=\"tokenizer $words[3]\"\n        shift words\n        (( CURRENT-- ))\n    fi\n"
-           "    shift words\n    (( CURRENT-- ))\n"
+           "    if (( CURRENT == 2 )); then\n        _describe command verbs\n        return\n    fi\n");
+    each_first_word(zsh_family);
+    printf("    shift words\n    (( CURRENT-- ))\n"
            "    case $command in\n");
     for (size_t i = 0; cli_commands[i]; i++) zsh_command(cli_commands[i]);
     printf("    esac\n}\n_fovea \"$@\"\n");
@@ -187,13 +207,17 @@ static void fish_text(const char *text)
     }
 }
 
-/* The condition under which a command's options are offered. */
+/* The condition under which a command's options are offered: its words were seen, and it is not the
+ * second word of a family (`tokenizer train` is not `train`). */
 static void fish_when(const cli_command *c)
 {
     const char *second = strchr(c->name, ' ');
-    size_t len = strcspn(c->name, " ");
-    printf("complete -c fovea -n '__fish_seen_subcommand_from %.*s", (int)len, c->name);
+    printf("complete -c fovea -n '__fish_seen_subcommand_from %.*s", (int)strcspn(c->name, " "), c->name);
     if (second) printf("; and __fish_seen_subcommand_from %s", second + 1);
+    for (size_t i = 0; !second && cli_commands[i]; i++) {
+        const char *name = cli_commands[i]->name, *other = strchr(name, ' ');
+        if (other && strcmp(other + 1, c->name) == 0) printf("; and not __fish_seen_subcommand_from %.*s", (int)(other - name), name);
+    }
     printf("'");
 }
 
@@ -201,7 +225,7 @@ static void fish_option(const cli_command *c, const cli_option *o)
 {
     fish_when(c);
     printf(" -l %s", o->name);
-    if (o->arg && cli_is_words(o->arg)) {
+    if (cli_is_words(o)) {
         printf(" -x -a '");
         put_words(o->arg);
         putchar('\'');

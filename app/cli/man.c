@@ -1,17 +1,31 @@
 /* The man page fovea(1), in roff, made from the table of commands. */
 #include <string.h>
+#include <utf8proc.h>
 
 #include "cli/commands.h"
 #include "cli/term.h"
 
-/* Text as roff wants it: "-" as a minus that can be copied, "\" doubled, no line that looks like a request. */
+/* One character, which is not ASCII, spelled so that any roff reads it; its length. */
+static int put_wide(const char *p)
+{
+    utf8proc_int32_t c = 0;
+    int len = (int)utf8proc_iterate((const utf8proc_uint8_t *)p, -1, &c);
+    if (c == 0x2026) fputs("...", stdout);
+    else printf("\\[u%04X]", (unsigned)c);
+    return len;
+}
+
+/* Text as roff wants it: ASCII, "-" as a minus that can be copied, "\" doubled, no line that looks
+ * like a request. */
 static void put(const char *text)
 {
-    for (bool start = true; *text; start = *text == '\n', text++) {
+    bool start = true;
+    for (int len; *text; start = *text == '\n', text += len) {
+        len = 1;
         if (start && (*text == '.' || *text == '\'')) fputs("\\&", stdout);
         if (*text == '-') fputs("\\-", stdout);
         else if (*text == '\\') fputs("\\e", stdout);
-        else if (strncmp(text, "…", 3) == 0) fputs("...", stdout), text += 2;
+        else if ((unsigned char)*text >= 0x80) len = put_wide(text);
         else putchar(*text);
     }
 }

@@ -13,7 +13,7 @@
 
 #define CONFIG_BYTES (1 << 20)
 
-bool cli_is_words(const char *arg) { return arg && strchr(arg, '|'); }
+bool cli_is_words(const cli_option *o) { return o->arg && (o->kind == CLI_CHOICE || strchr(o->arg, '|')); }
 
 const char *cli_word(const char *words, size_t i, size_t *len)
 {
@@ -58,8 +58,21 @@ static fv_status refuse(const cli_option *o, const char *text, const char *expec
 static fv_status refuse_number(const cli_option *o, const char *text, const char *what, fv_err *err)
 {
     char expected[96];
-    if (o->low < o->high) snprintf(expected, sizeof expected, "%s from %.15g to %.15g", what, o->low, o->high);
+    if (o->low < o->high) snprintf(expected, sizeof expected, "%s from %.16g to %.16g", what, o->low, o->high);
     else snprintf(expected, sizeof expected, "%s", what);
+    return refuse(o, text, expected, err);
+}
+
+/* "…; expected cls, mean or max". */
+static fv_status refuse_word(const cli_option *o, const char *text, fv_err *err)
+{
+    char expected[256];
+    const char *word;
+    size_t len, at = 0;
+    for (size_t i = 0; (word = cli_word(o->arg, i, &len)) && at < sizeof expected; i++) {
+        const char *joint = i == 0 ? "" : word[len] ? ", " : " or ";
+        at += (size_t)snprintf(expected + at, sizeof expected - at, "%s%.*s", joint, (int)len, word);
+    }
     return refuse(o, text, expected, err);
 }
 
@@ -75,12 +88,8 @@ static fv_status set_flag(const cli_option *o, const char *text, bool *out, fv_e
 
 static fv_status set_word(const cli_option *o, const char *text, void *out, fv_err *err)
 {
-    int place = cli_is_words(o->arg) ? word_place(o->arg, text) : 0;
-    if (place < 0) {
-        char expected[160] = "one of ";
-        snprintf(expected + 7, sizeof expected - 7, "%s", o->arg);
-        return refuse(o, text, expected, err);
-    }
+    int place = cli_is_words(o) ? word_place(o->arg, text) : 0;
+    if (place < 0) return refuse_word(o, text, err);
     if (o->kind == CLI_CHOICE) *(unsigned *)out = (unsigned)place;
     else *(const char **)out = text;
     return FV_OK;

@@ -1,6 +1,8 @@
 /* Results on stdout, and noticing that they did not arrive. */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/term.h"
 
@@ -18,11 +20,18 @@ fv_status cli_json_line(json_t *object, fv_err *err)
     return FV_OK;
 }
 
+/* A pipe without a reader. Asked of the pipe, since errno of the write that failed may be long gone. */
+static bool nobody_reads(void)
+{
+    struct pollfd p = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&p, 1, 0) > 0 && (p.revents & POLLERR);
+}
+
 fv_status cli_flush(fv_err *err)
 {
     errno = 0;
     if (fflush(stdout) == 0 && !ferror(stdout)) return FV_OK;
-    if (errno == EPIPE) {
+    if (nobody_reads()) {
         fv_status status = FV_FAIL(err, FV_E_IO, "nobody reads the output");
         err->text[0] = 0;
         return status;

@@ -79,7 +79,7 @@ static fv_status add_spaces(fv_buf *line, size_t n, fv_err *err)
     return FV_OK;
 }
 
-/* One row; the last column gets no spaces behind it. */
+/* One row, without spaces behind it. */
 static fv_status print_row(const cli_table *t, char *const *cells, const size_t *widths, bool bold, fv_buf *line, fv_err *err)
 {
     fv_status status = FV_OK;
@@ -89,8 +89,9 @@ static fv_status print_row(const cli_table *t, char *const *cells, const size_t 
         if (c) FV_TRY(add_spaces(line, GAP, err));
         if (t->align[c] == '>') FV_TRY(add_spaces(line, pad, err));
         FV_TRY(cli_add_cut(line, cells[c], strlen(cells[c]), widths[c], err));
-        if (t->align[c] != '>' && c + 1 < t->n_columns) FV_TRY(add_spaces(line, pad, err));
+        if (t->align[c] != '>') FV_TRY(add_spaces(line, pad, err));
     }
+    while (line->len && line->data[line->len - 1] == ' ') line->data[--line->len] = 0;
     printf(bold ? "\033[1m%s\033[0m\n" : "%s\n", line->len ? line->data : "");
 done:
     return status;

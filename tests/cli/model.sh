@@ -1,0 +1,213 @@
+# A model's life: train, eval, classify, explain, inspect, compare; stopped and resumed; refused.
+# shellcheck disable=SC2016 # what is in single quotes is for an inner shell
+. tests/cli/lib/program.sh
+cd "$scratch" || exit 1
+unset TERM
+
+tiny='--layers 1 --width 32 --heads 2 --ffn 64 --max-len 32 --vocab 400 --threads 2'
+sample_table 1 20 > train.tsv
+sample_table 21 28 > valid.tsv
+sample_table 29 36 > test.tsv
+
+# learn ARGUMENTS…: a small model of the sample rows
+learn() {
+    # shellcheck disable=SC2086 # words
+    split "$fovea" train classify --train train.tsv --valid valid.tsv $tiny "$@" < /dev/null
+}
+
+# number KEY: the first number under that key of the JSON on stdin.
+number() {
+    sed -n "s/.*\"$1\":\([0-9.e+-]*\).*/\1/p" | head -n 1
+}
+
+# at_least A B
+at_least() {
+    awk -v a="$1" -v b="$2" 'BEGIN { print (a != "" && a + 0 >= b) ? "yes" : "no: " a }'
+}
+
+# ---- train ----
+
+learn --test test.tsv --out models/shop --steps 60 --lr 0.003
+expect_status "train" 0
+expect_match "each epoch leaves a line" "$messages" '^epoch [0-9]+  loss [0-9.]+  accuracy [0-9.]+ %  best$'
+expect_match "the summary has the test figure and its interval" "$out" '^test accuracy  *[0-9.]+ %  [0-9.]+ to [0-9.]+ %$'
+expect_match "and the validation figure" "$out" '^valid accuracy  *[0-9.]+ %'
+for file in config.json model.safetensors tokenizer.json fovea.json; do
+    expect_equal "the model has its $file" "$([ -s models/shop/$file ] && echo there)" there
+done
+
+learn --test test.tsv --out models/json --steps 60 --lr 0.003 --json --quiet
+expect_equal "--quiet says nothing" "$messages" ""
+expect_match "--json: epochs" "$(echo "$out" | head -n 1)" '^\{"event":"epoch","epoch":[0-9]+,"step":[0-9]+,"loss":[0-9.]+,.*"metric":"accuracy","value":[0-9.]+,"best":true'
+expect_match "--json: the end" "$(echo "$out" | tail -n 1)" '^\{"event":"done","model":"models/json","steps":60,.*"test":\{"accuracy":\{"value":'
+expect_equal "the same seed gives the same weights" "$(cmp models/shop/model.safetensors models/json/model.safetensors 2>&1)" ""
+learn --out models/seven --steps 20 --seed 7
+expect_status "another seed" 0
+
+echo '{"steps": 20, "lr": 0.003, "out": "models/config", "quiet": true}' > recipe.json
+learn --config recipe.json
+expect_status "a recipe from a file" 0
+expect_equal "is followed" "$(number steps < models/config/fovea.json)$(grep -o '"steps": *20' models/config/fovea.json | head -n 1)" '"steps": 20'
+
+learn --out models/shop2 --steps 3 --epochs 3
+expect_status "steps and epochs exclude each other" 2
+
+# ---- eval ----
+
+split "$fovea" eval models/shop test.tsv
+expect_status "eval" 0
+expect_match "eval counts rows" "$out" '^24 rows'
+expect_match "eval: headline with interval" "$out" '^accuracy  *[0-9.]+ %  [0-9.]+ to [0-9.]+ %$'
+expect_match "eval: labels" "$out" '^退换  *[0-9.]+ %  *[0-9.]+ %  *[0-9.]+ %  *8  *[0-9]+$'
+split "$fovea" eval models/shop test.tsv --json
+json=$out
+expect_match "eval --json" "$json" '^\{"rows":24,.*"metrics":\{"accuracy":\{"value":[0-9.]+,"low":[0-9.]+,"high":[0-9.]+\},.*"labels":\[\{.*"confusions":\['
+expect_equal "the sample is learned" "$(at_least "$(echo "$json" | number value)" 0.8)" yes
+expect_equal "eval agrees with training's own test" "$("$fovea" inspect models/shop --json | grep -o '"test":{"accuracy":{"value":[0-9.]*' | number value)" "$(echo "$json" | number value)"
+expect_equal "eval reads stdin" "$("$fovea" eval models/shop - --json < test.tsv)" "$json"
+printf 'text\tlabel\nhello\tnever seen\n' | "$fovea" eval models/shop - > /dev/null 2> strange || true
+split "$fovea" eval models/shop test.tsv --label nothing
+expect_status "a missing column is bad input" 3
+expect_match "and named" "$messages" 'test\.tsv.*nothing'
+
+# ---- classify ----
+
+cut -f 1 test.tsv | sed 1d > lines.txt
+split "$fovea" classify models/shop lines.txt
+expect_status "classify lines" 0
+expect_equal "a line a text" "$(echo "$out" | wc -l | tr -d ' ')" 24
+expect_equal "label, tab, score" "$(echo "$out" | grep -vcE '^(delivery|money back|退换)	(0|1)\.[0-9]{4}$')" 0
+lines=$out
+expect_equal "stdin gives the same" "$("$fovea" classify models/shop < lines.txt)" "$lines"
+expect_equal "so does the table" "$("$fovea" classify models/shop test.tsv)" "$lines"
+expect_equal "and the table on stdin" "$("$fovea" classify models/shop - --text text < test.tsv)" "$lines"
+awk -F '\t' 'NR == 1 { print "label,text"; next } { print $2 ",\"" $1 "\"" }' test.tsv > test.csv
+awk -F '\t' 'NR > 1 { print "{\"text\":\"" $1 "\",\"label\":\"" $2 "\"}" }' test.tsv > test.jsonl
+expect_equal "csv" "$("$fovea" classify models/shop test.csv)" "$lines"
+expect_equal "jsonl" "$("$fovea" classify models/shop test.jsonl)" "$lines"
+if command -v gzip > /dev/null; then
+    gzip -k test.jsonl
+    expect_equal "jsonl.gz" "$("$fovea" classify models/shop test.jsonl.gz)" "$lines"
+else
+    skip "jsonl.gz" "no gzip"
+fi
+expect_equal "one thread, the same bits" "$("$fovea" classify models/shop lines.txt --json --threads 1)" "$("$fovea" classify models/shop lines.txt --json --threads 2)"
+expect_match "--json" "$(head -n 1 lines.txt | "$fovea" classify models/shop --json)" '^\{"label":"delivery","score":[0-9.e-]+,"scores":\{"delivery":[0-9.e-]+\}\}$'
+expect_match "--top" "$(head -n 1 lines.txt | "$fovea" classify models/shop --top 2)" '^delivery	[0-9.]+	[^	]+	[0-9.]+$'
+expect_equal "--top over all labels" "$(head -n 1 lines.txt | "$fovea" classify models/shop --top 99 --json | grep -o '":[0-9.]' | wc -l | tr -d ' ')" 4
+expect_equal "an empty line has its answer" "$(printf 'a\n\nb\n' | "$fovea" classify models/shop | wc -l | tr -d ' ')" 3
+expect_equal "no lines, no answers" "$("$fovea" classify models/shop < /dev/null)" ""
+awk 'BEGIN { for (i = 0; i < 600; i++) print i % 2 ? "where is my parcel and the box" : "about the money of my card" }' > many
+expect_equal "order holds over many chunks" "$("$fovea" classify models/shop many | cut -f 1 | uniq -c | awk '$1 != 1' | wc -l | tr -d ' ')" 0
+awk 'BEGIN { for (i = 0; i < 300; i++) printf "parcel "; print "" }' > long
+split "$fovea" classify models/shop long
+expect_match "what was cut is said" "$messages" '1 of the texts were longer'
+printf 'a\000b \377\376\n' > odd
+split "$fovea" classify models/shop odd
+expect_status "odd bytes are read" 0
+split sh -c '"$0" classify models/shop many | head -n 1' "$fovea"
+expect_equal "a reader that leaves early is no news" "$messages" ""
+split "$fovea" classify models/shop test.tsv --text nothing
+expect_status "a missing column" 3
+
+mkfifo in
+"$fovea" classify models/shop < in > answers &
+exec 3> in
+echo 'where is my parcel' >&3
+waited=0
+while [ ! -s answers ] && [ $waited -lt 100 ]; do
+    sleep 0.1
+    waited=$((waited + 1))
+done
+expect_equal "a line is answered while the pipe stays open" "$(wc -l < answers | tr -d ' ')" 1
+exec 3>&-
+wait
+
+# ---- explain, inspect, runs ----
+
+text='where is my parcel and the <box>'
+split "$fovea" explain models/shop --input "$text"
+expect_status "explain" 0
+expect_match "explain: the label first" "$(echo "$out" | head -n 1)" '^delivery	[0-9.]+$'
+expect_equal "explain: the text itself, marks aside" "$(echo "$out" | sed -n 3p | sed 's/[▁▂▃▄▅▆▇█]//g')" "$text"
+expect_match "explain: marks" "$out" '█'
+split "$fovea" explain models/shop --input "$text" --json
+expect_match "explain --json" "$out" '^\{"label":"delivery","score":[0-9.]+,"words":\[\{"text":"where","begin":0,"end":5,"part":0,"weight":[0-9.e-]+\}'
+expect_equal "weights sum to one" "$(echo "$out" | grep -o '"weight":[0-9.e-]*' | awk -F : '{ s += $2 } END { print (s > 0.999 && s < 1.001) ? "yes" : s }')" yes
+split "$fovea" explain models/shop --input 退货 --input2 box
+expect_status "explain a pair" 0
+split "$fovea" explain models/shop --input ''
+expect_status "explain nothing" 0
+
+split "$fovea" inspect models/shop
+expect_status "inspect" 0
+expect_match "inspect: labels" "$out" '退换'
+split "$fovea" inspect models/shop --json
+expect_equal "inspect --json is one object" "$(echo "$out" | grep -c '^{.*}$')" 1
+
+split "$fovea" runs models
+expect_match "runs: best first, with sizes" "$(echo "$out" | sed -n 2p)" '^(shop|json)  *classify  1×32  *60 .* accuracy .*[0-9.]+ %  *[0-9.]+ %  20'
+expect_equal "runs: all of them" "$(echo "$out" | wc -l | tr -d ' ')" 5
+
+# ---- several labels, numbers, pairs ----
+
+awk -F '\t' 'NR == 1 { print; next } { print $1 "\t" $2 (NR % 2 ? ",odd" : "") }' train.tsv > multi.tsv
+# shellcheck disable=SC2086
+split "$fovea" train classify --train multi.tsv --out multi --multi-label $tiny --steps 20 --quiet
+expect_status "train with several labels" 0
+expect_match "classify: several labels" "$("$fovea" classify multi train.tsv --json | head -n 1)" '^\{"labels":\[.*\],"scores":\{'
+expect_equal "a line for each, though none may hold" "$("$fovea" classify multi lines.txt | wc -l | tr -d ' ')" 24
+awk -F '\t' 'NR == 1 { print; next } { print $1 "\t" length($1) }' train.tsv > number.tsv
+# shellcheck disable=SC2086
+split "$fovea" train classify --train number.tsv --out number --regression $tiny --steps 20 --quiet
+expect_status "train with numbers" 0
+expect_match "classify: a number" "$(head -n 1 lines.txt | "$fovea" classify number)" '^-?[0-9.e-]+$'
+expect_match "classify: a number as JSON" "$(head -n 1 lines.txt | "$fovea" classify number --json)" '^\{"value":-?[0-9.e-]+\}$'
+expect_match "eval: figures for numbers" "$("$fovea" eval number number.tsv)" '^r2 '
+awk -F '\t' 'NR == 1 { print "q\ta\tlabel"; next } { print $1 "\t" $1 "\t" $2 }' train.tsv > pair.tsv
+# shellcheck disable=SC2086
+split "$fovea" train classify --train pair.tsv --text q --text2 a --out pair $tiny --steps 20 --quiet
+expect_status "train with pairs" 0
+expect_equal "classify pairs" "$("$fovea" classify pair pair.tsv --text q --text2 a | wc -l | tr -d ' ')" 60
+
+# ---- stopped and resumed ----
+
+learn --out models/whole --epochs 12
+"$fovea" train classify --train train.tsv --valid valid.tsv $tiny --out models/cut --epochs 12 > /dev/null 2> stopped &
+pid=$!
+waited=0
+while ! grep -q '^epoch' stopped && [ $waited -lt 200 ]; do
+    sleep 0.05
+    waited=$((waited + 1))
+done
+kill -TERM $pid
+status=0
+wait $pid || status=$?
+if grep -q 'the same command with --resume goes on' stopped; then
+    ok "a stop says how to go on"
+    expect_equal "and exits 1" "$status" 1
+else
+    skip "a stop" "training was over before it could be stopped"
+fi
+learn --out models/cut --epochs 12 --resume
+expect_status "--resume" 0
+expect_equal "ends in the same bits" "$(cmp models/whole/model.safetensors models/cut/model.safetensors 2>&1)" ""
+learn --out models/fresh --steps 5 --resume
+expect_status "--resume starts what was never begun" 0
+
+# ---- refused ----
+
+mkdir damaged
+cp models/shop/* damaged
+head -c 1000 models/shop/model.safetensors > damaged/model.safetensors
+split "$fovea" classify damaged lines.txt
+expect_status "a cut model is bad input" 3
+expect_match "and named" "$messages" 'damaged'
+printf 'text\tlabel\n' > empty.tsv
+split "$fovea" train classify --train empty.tsv --out models/empty
+expect_status "training on nothing" 3
+expect_match "names the file" "$messages" 'empty\.tsv'
+expect_equal "and leaves nothing" "$([ -e models/empty/model.safetensors ] && echo there)" ""
+split "$fovea" train classify --train no-such.tsv --out models/none
+expect_equal "training on a missing file" "$((status == 1 || status == 3))" 1
+expect_match "names it" "$messages" 'no-such\.tsv'

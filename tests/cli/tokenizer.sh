@@ -1,0 +1,83 @@
+# fovea tokenizer: train, encode and decode, from files, tables and pipes.
+# shellcheck disable=SC2016 # what is in single quotes is for an inner shell
+. tests/cli/lib/program.sh
+cd "$scratch" || exit 1
+
+sample_table 1 12 > train.tsv
+split "$fovea" tokenizer train train.tsv --out t.json --vocab 400
+expect_status "train from a table" 0
+expect_equal "stdout stays empty" "$out" ""
+expect_match "what was made is said" "$messages" '^\./t\.json: [0-9]+ entries'
+expect_equal "fewer entries than asked for never go unsaid" \
+    "$(echo "$messages" | grep -c '400 entries\|fewer than --vocab 400')" 1
+
+sample_rows 1 12 | cut -f 1 > lines.txt
+split "$fovea" tokenizer train lines.txt --out lines.json --vocab 400 --quiet
+expect_equal "plain lines give the same as the table's column" "$(cmp t.json lines.json 2>&1)" ""
+split "$fovea" tokenizer train - --out folder/in/folder --vocab 400 --json < lines.txt
+expect_match "--json says where it is" "$out" '^\{"path":"folder/in/folder/tokenizer.json","size":[0-9]+\}$'
+expect_equal "stdin gives the same, into a folder" "$(cmp t.json folder/in/folder/tokenizer.json 2>&1)" ""
+
+cp t.json before.json
+split "$fovea" tokenizer train no-such-file --out t.json
+expect_equal "a missing file fails" "$((status != 0))" 1
+expect_equal "and leaves the old tokenizer" "$(cmp t.json before.json 2>&1)" ""
+
+# Encoding: a line a text, the empty one too.
+printf 'where is my parcel\n\n退货 and box\r\n' > texts
+split "$fovea" tokenizer encode t.json texts
+expect_status "encode" 0
+expect_equal "one object a line" "$(echo "$out" | grep -c '^{"ids":\[.*\],"tokens":\[.*\],"offsets":\[.*\]}$')" 3
+expect_equal "an empty line has an empty answer" "$(echo "$out" | sed -n 2p)" '{"ids":[],"tokens":[],"offsets":[]}'
+expect_match "offsets count bytes" "$(echo "$out" | sed -n 3p)" ',14\]\]\}$'
+expect_equal "stdin is read alike" "$("$fovea" tokenizer encode folder/in/folder < texts)" "$out"
+expect_equal "and named -" "$("$fovea" tokenizer encode t.json - < texts)" "$out"
+expect_match "--special frames a text" "$(echo hi | "$fovea" tokenizer encode t.json --special)" '"tokens":\["\[CLS\]",.*,"\[SEP\]"\]'
+expect_equal "a table's column is encoded" "$("$fovea" tokenizer encode t.json train.tsv | wc -l | tr -d ' ')" 36
+expect_equal "a table on stdin needs --text" "$("$fovea" tokenizer encode t.json --text text < train.tsv | wc -l | tr -d ' ')" 36
+expect_equal "--lines reads a table as lines" "$("$fovea" tokenizer encode t.json train.tsv --lines | wc -l | tr -d ' ')" 37
+expect_equal "a last line without a line break counts" "$(printf 'a\nb' | "$fovea" tokenizer encode t.json | wc -l | tr -d ' ')" 2
+expect_equal "no input, no output" "$("$fovea" tokenizer encode t.json < /dev/null)" ""
+expect_equal "a byte-order mark is no text" "$(printf '\357\273\277hi\n' | "$fovea" tokenizer encode t.json)" "$(echo hi | "$fovea" tokenizer encode t.json)"
+
+# Decoding gives texts back, from objects and from bare ids.
+printf 'where is my parcel\n\n退货 and box 😀 \377é\n' | tr -d '\377' > texts
+expect_equal "decode undoes encode" "$("$fovea" tokenizer encode t.json texts | "$fovea" tokenizer decode t.json)" "$(cat texts)"
+ids=$(echo 'box, 退货' | "$fovea" tokenizer encode t.json | sed 's/.*"ids":\[\([0-9,]*\)\].*/\1/' | tr , ' ')
+expect_equal "ids separated by spaces" "$(echo "$ids" | "$fovea" tokenizer decode t.json)" "box, 退货"
+expect_equal "decode --json" "$(echo "$ids" | "$fovea" tokenizer decode t.json --json)" '{"text":"box, 退货"}'
+
+# bad NAME PATTERN LINE: decode refuses it and says where.
+bad() {
+    printf '1\n%s\n' "$3" > ids
+    split "$fovea" tokenizer decode t.json ids
+    expect_status "decode $1: exit status" 3
+    expect_match "decode $1: message" "$messages" "$2"
+}
+bad "a word" '^fovea: ids:2: "x" is no token id' '3 x'
+bad "an id too large" '^fovea: ids:2: id 999999; expected 0 to [0-9]+$' 999999
+bad "a negative id" '^fovea: ids:2: id -4' -4
+bad "a huge number" 'ids:2: .* is no token id' 99999999999999999999999999
+bad "a broken object" 'ids:2' '{"ids":[1'
+bad "an object without ids" 'ids:2: no array "ids"' '{"id":[1]}'
+bad "ids that are no numbers" 'ids:2: ids\[1\] is no whole number' '{"ids":[1,"a"]}'
+
+# A damaged tokenizer is refused.
+head -c 200 t.json > cut.json
+split "$fovea" tokenizer encode cut.json texts
+expect_status "a damaged tokenizer" 3
+expect_match "is named" "$messages" 'cut.json'
+
+# A line is answered while the pipe stays open.
+mkfifo in
+"$fovea" tokenizer encode t.json < in > answers &
+exec 3> in
+echo 'first' >&3
+waited=0
+while [ ! -s answers ] && [ $waited -lt 100 ]; do
+    sleep 0.1
+    waited=$((waited + 1))
+done
+expect_equal "a line is answered at once" "$(wc -l < answers | tr -d ' ')" 1
+exec 3>&-
+wait
