@@ -84,7 +84,6 @@ static fv_status scan_all(struct scan *s)
 static fv_status parser_fail(const json_error_t *e, const char *where, fv_err *err)
 {
     enum json_error_code code = json_error_code(e);
-    if (code == json_error_out_of_memory || !e->text[0]) return FV_FAIL(err, FV_E_MEMORY, "%s: out of memory", where);
     const char *found = code == json_error_null_character ? "a NUL character (\\u0000)" : e->text;
     const char *expected = code == json_error_null_character ? "text without it"
         : code == json_error_duplicate_key ? "each key once"
