@@ -1,8 +1,7 @@
 /* JSON lines: one object a line. Texts are strings; a label may be a string, a number, or an array
  * of these for several labels, which are joined by commas.
  *
- * Lines go to jansson directly and not through fv_json_parse, which tells lines and columns of a
- * file of its own; that they are UTF-8 was checked before. Values live in the row's tree. */
+ * The trap: values point into the row's tree, so it must live until the next row is asked for. */
 #include "data/reader.h"
 
 #include <string.h>
@@ -12,7 +11,7 @@
 static bool is_blank(const fv_lines *l)
 {
     for (size_t i = 0; i < l->len; i++)
-        if (l->text[i] != ' ' && l->text[i] != '\t') return false;
+        if (!strchr(" \t\r", l->text[i]) || l->text[i] == '\0') return false;
     return true;
 }
 
@@ -52,39 +51,35 @@ static int no_field(fv_reader *r, const fv_want *want, fv_err *err)
 
 /* ---- Labels ------------------------------------------------------------------------------- */
 
-/* With the fewest digits that give the number back; jansson's writer knows no locale. */
-static fv_status add_number(fv_buf *to, const json_t *value, fv_err *err)
+static int bad_element(const fv_want *want, const char *found, const char *advice, fv_err *err)
 {
-    char text[64];
-    double back;
-    size_t n = 0;
-    for (size_t digits = 15; digits <= 17; digits++) {
-        n = json_dumpb(value, text, sizeof text - 1, JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits));
-        FV_ASSERT(n < sizeof text);
-        text[n] = '\0';
-        if (!json_is_real(value) || (fv_parse_double(text, &back) && back == json_real_value(value))) break;
-    }
-    return fv_buf_add(to, text, n, err);
+    fv_err_set(err, FV_E_INPUT, "field \"%s\" is an array that holds %s; %s", want->name, found, advice);
+    return FV_ROW_BAD;
+}
+
+static int add_name(fv_reader *r, const fv_want *want, const json_t *value, fv_err *err)
+{
+    fv_shown room;
+    const char *text = json_string_value(value);
+    size_t len = json_string_length(value);
+    if (text[strspn(text, " ")] == '\0') return bad_element(want, "an empty label", "expected names", err);
+    if (memchr(text, ',', len))
+        return bad_element(want, fv_show(&room, text, len), "its comma would separate labels: rename the label", err);
+    fv_status status = fv_buf_add(&r->made, text, len, err);
+    return status == FV_OK ? 1 : status;
+}
+
+static int add_number(fv_reader *r, const json_t *value, fv_err *err)
+{
+    fv_status status = fv_json_print(value, 0, &r->made, err);
+    return status == FV_OK ? 1 : status;
 }
 
 static int add_element(fv_reader *r, const fv_want *want, const json_t *value, fv_err *err)
 {
-    if (json_is_number(value)) {
-        fv_status status = add_number(&r->made, value, err);
-        return status == FV_OK ? 1 : status;
-    }
-    const char *text = json_string_value(value);
-    size_t len = json_string_length(value);
-    const char *wrong = !text ? type_name(value) : text[strspn(text, " ")] == '\0' ? "an empty label" : NULL;
-    fv_shown room;
-    if (wrong)
-        fv_err_set(err, FV_E_INPUT, "field \"%s\" is an array that holds %s; expected names", want->name, wrong);
-    else if (memchr(text, ',', len))
-        fv_err_set(err, FV_E_INPUT, "field \"%s\" is an array that holds %s, whose comma would separate labels; rename the label",
-                   want->name, fv_show(&room, text, len));
-    if (wrong || memchr(text, ',', len)) return FV_ROW_BAD;
-    fv_status status = fv_buf_add(&r->made, text, len, err);
-    return status == FV_OK ? 1 : status;
+    if (json_is_number(value)) return add_number(r, value, err);
+    if (json_is_string(value)) return add_name(r, want, value, err);
+    return bad_element(want, type_name(value), "expected names", err);
 }
 
 static int join_array(fv_reader *r, const fv_want *want, const json_t *array, fv_err *err)
@@ -104,7 +99,7 @@ static int make_label(fv_reader *r, fv_want *want, const json_t *value, fv_err *
     fv_status status = fv_buf_add(&r->made, "", 0, err); /* an empty array is an empty label, not a missing one */
     int rc = status == FV_OK ? 1 : status;
     if (rc == 1 && json_is_array(value)) rc = join_array(r, want, value, err);
-    else if (rc == 1 && json_is_number(value)) rc = add_element(r, want, value, err);
+    else if (rc == 1 && json_is_number(value)) rc = add_number(r, value, err);
     else if (rc == 1) rc = bad_type(want, value, "a string, a number or an array of strings", err);
     want->value = r->made.data;
     want->len = r->made.len;
@@ -127,31 +122,26 @@ static int fill_want(fv_reader *r, fv_want *want, fv_err *err)
     return want->is_label ? make_label(r, want, value, err) : bad_type(want, value, "a string", err);
 }
 
-static int not_json(const fv_reader *r, const json_error_t *e, fv_err *err)
+/* fv_json_parse says "line:1:COLUMN: …", for the line is all that it sees. */
+static int not_json(const fv_reader *r, const fv_err *e, fv_err *err)
 {
-    enum json_error_code code = json_error_code(e);
-    if (code == json_error_out_of_memory || e->text[0] == '\0')
-        return FV_FAIL(err, FV_E_MEMORY, "%s: out of memory for line %lld", r->lines.name, (long long)r->at_line);
-    const char *expected = code == json_error_duplicate_key ? "each key once"
-        : code == json_error_null_character ? "text without \\u0000"
-        : code == json_error_numeric_overflow ? "numbers that fit into 64 bits"
-        : "one object a line";
-    fv_err_set(err, FV_E_INPUT, "not JSON that can be read, at byte %d: %s; expected %s", e->position, e->text, expected);
+    static const char where[] = "line:1:";
+    if (e->status == FV_E_MEMORY) return FV_FAIL(err, FV_E_MEMORY, "%s:%lld: out of memory", r->lines.name, (long long)r->at_line);
+    bool told = strncmp(e->text, where, sizeof where - 1) == 0;
+    fv_err_set(err, FV_E_INPUT, "not a JSON object%s%s", told ? ", column " : ": ", told ? e->text + sizeof where - 1 : e->text);
     return FV_ROW_BAD;
 }
 
 /* The line as r->object. */
 static int parse(fv_reader *r, fv_err *err)
 {
-    json_error_t e;
+    fv_err e;
     json_decref(r->object);
-    r->object = json_loadb(r->lines.text, r->lines.len, JSON_REJECT_DUPLICATES, &e);
+    r->object = fv_json_parse(r->lines.text, r->lines.len, "line", &e);
+    if (!r->object) return not_json(r, &e, err);
     if (json_is_object((json_t *)r->object)) return 1;
-    if (r->object) {
-        fv_err_set(err, FV_E_INPUT, "the line is %s; expected an object, one a line", type_name(r->object));
-        return FV_ROW_BAD;
-    }
-    return not_json(r, &e, err);
+    fv_err_set(err, FV_E_INPUT, "the line is %s; expected an object, one a line", type_name(r->object));
+    return FV_ROW_BAD;
 }
 
 static int start(fv_reader *r, fv_err *err)

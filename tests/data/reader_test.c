@@ -154,11 +154,11 @@ static void jsonl_labels(void **state)
 {
     (void)state;
     expect("a.jsonl", "{\"text\":\"x\",\"label\":5}\n{\"text\":\"x\",\"label\":-0.1}\n{\"text\":\"x\",\"label\":1e100}\n",
-           "1 x|-|5\n2 x|-|-0.1\n3 x|-|1e100\n");
+           "1 x|-|5\n2 x|-|-0.1\n3 x|-|1e+100\n");
     expect("a.jsonl", "{\"text\":\"x\",\"label\":0.30000000000000004}\n", "1 x|-|0.30000000000000004\n");
     expect("a.jsonl", "{\"text\":\"x\",\"label\":[\"a\",\"b c\",3]}\n{\"text\":\"x\",\"label\":[]}\n", "1 x|-|a,b c,3\n2 x|-|\n");
     expect_bad("a.jsonl", "{\"text\":\"x\",\"label\":[\"a\",\"b,c\"]}\n",
-               ":1: field \"label\" is an array that holds \"b,c\", whose comma would separate labels; rename the label");
+               ":1: field \"label\" is an array that holds \"b,c\"; its comma would separate labels: rename the label");
     expect_bad("a.jsonl", "{\"text\":\"x\",\"label\":[\"a\",\" \"]}\n", ":1: field \"label\" is an array that holds an empty label; expected names");
     expect_bad("a.jsonl", "{\"text\":\"x\",\"label\":[[\"a\"]]}\n", ":1: field \"label\" is an array that holds an array; expected names");
     expect_bad("a.jsonl", "{\"text\":\"x\",\"label\":true}\n", ":1: field \"label\" is true; expected a string, a number or an array of strings");
@@ -172,12 +172,17 @@ static void jsonl_bad_rows(void **state)
     expect_bad("a.jsonl", "{\"text\":5,\"label\":\"y\"}\n", ":1: field \"text\" is a number; expected a string");
     expect_bad("a.jsonl", "{\"text\":{},\"label\":\"y\"}\n", ":1: field \"text\" is an object; expected a string");
     expect_bad("a.jsonl", "{\"body\":\"x\",\"id\":4}\n", ":1: no column \"text\"; the object has \"body\", \"id\"; name one with --text");
+    expect("a.jsonl", "\r\r\n \r\r\n", "");
     expect_bad("a.jsonl", "{}\n", ":1: no column \"text\"; the object has none; name one with --text");
     expect_bad("a.jsonl", "[{\"text\":\"x\"}]\n", ":1: the line is an array; expected an object, one a line");
-    expect_parts("a.jsonl", "\n[\n", ":2: not JSON that can be read, at byte ", "; expected one object a line; or pass --skip-bad");
-    expect_parts("a.jsonl", "{\"text\":\"a\",\"text\":\"b\"}\n", ":1: not JSON that can be read, at byte ", "; expected each key once");
-    expect_parts("a.jsonl", "{\"text\":\"a\\u0000b\"}\n", ":1: not JSON that can be read, at byte ", "; expected text without \\u0000");
-    expect_parts("a.jsonl", "{\"id\":99999999999999999999}\n", ":1: not JSON that can be read, at byte ", "; expected numbers that fit into 64 bits");
+    expect_parts("a.jsonl", "\n[\n", ":2: not a JSON object, column ", "; expected valid JSON; or pass --skip-bad");
+    expect_parts("a.jsonl", "{\"text\":\"a\",\"text\":\"b\"}\n", ":1: not a JSON object, column ", "; expected each key once");
+    expect_parts("a.jsonl", "{\"text\":\"a\\u0000b\"}\n", ":1: not a JSON object, column ", "a NUL character (\\u0000); expected text without it");
+    char deep[402];
+    memset(deep, '[', 400);
+    memcpy(deep + 400, "\n", 2);
+    expect_parts("a.jsonl", deep, ":1: not a JSON object, column ", "; expected at most 64 levels");
+    expect_parts("a.jsonl", "{\"id\":99999999999999999999}\n", ":1: not a JSON object, column ", "; expected a number that fits into 64 bits");
 }
 
 static void jsonl_optional_labels(void **state)
