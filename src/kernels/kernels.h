@@ -19,6 +19,8 @@
 
 const char *fv_kernels_isa(void);                              /* in use now */
 fv_status fv_kernels_force(const char *isa, fv_err *err);      /* tests; FV_E_ARGUMENT lists what this machine has */
+/* FV_E_ARGUMENT when FOVEA_ISA names what this machine lacks (the fastest is used then): for the public calls to ask early. */
+fv_status fv_kernels_check(fv_err *err);
 int fv_kernels_list(const char **names, int max);              /* what this build and processor offer, slowest first */
 
 typedef enum fv_act { FV_ACT_NONE, FV_ACT_RELU, FV_ACT_GELU, FV_ACT_TANH } fv_act; /* GELU: exact, by erf (Hendrycks & Gimpel 2016) */

@@ -1,0 +1,339 @@
+/* Attention forward, for ragged sequences and any bounds, in tiles with an online softmax.
+ *
+ * A task takes a chunk of queries of one sequence and some heads. For each head it walks blocks of
+ * keys: packs keys and values of the block, then for nr queries at a time makes a tile of scores,
+ * exponentiates it, and adds weights · values to the output rows themselves, which also are the
+ * accumulators. Short sequences take all heads in one task; sizes alone decide.
+ *
+ * The trap: key blocks that a tile's queries do not see are skipped, so the first block seen sets
+ * the output and later ones add; queries that see nothing at all get zeros at the end. */
+#include <math.h>
+#include <string.h>
+
+#include "kernels/attention.h"
+
+enum {
+    QUERY_CHUNK = 256,        /* queries of a task: they share the packing of keys and values */
+    TASK_MULTIPLY_ADDS = 1 << 21,
+};
+
+static int32_t min32(int32_t a, int32_t b) { return a < b ? a : b; }
+static int32_t max32(int32_t a, int32_t b) { return a > b ? a : b; }
+
+/* ---- Cutting ------------------------------------------------------------------------------ */
+
+size_t fv_attention_cut_bytes(const fv_attention *a) { return (size_t)fv_round64(((int64_t)a->B + 1) * 8, 64); }
+
+static int32_t heads_of_task(const fv_attention_cut *cut, int32_t n, int32_t m)
+{
+    double one = cut->work * min32(n, cut->chunk) * (double)m;
+    double want = TASK_MULTIPLY_ADDS / (one > 1 ? one : 1);
+    return want >= cut->heads ? cut->heads : fv_even(cut->heads, max32(1, (int32_t)want));
+}
+
+/* Tasks of sequence b; the heads of each and the queries of each, whole vectors of them. */
+static int64_t tasks_of(const fv_attention_cut *cut, const fv_attention *a, int32_t b, int32_t *heads, int32_t *queries)
+{
+    int32_t n = a->q_offsets[b + 1] - a->q_offsets[b], m = a->k_offsets[b + 1] - a->k_offsets[b];
+    *heads = heads_of_task(cut, n, m);
+    *queries = (int32_t)fv_round64(fv_even(max32(n, 1), cut->chunk), 32);
+    return fv_round64(max32(n, 1), *queries) / *queries * ((cut->heads + *heads - 1) / *heads);
+}
+
+void fv_attention_cut_make(fv_attention_cut *cut, const fv_attention *a)
+{
+    int32_t heads, queries;
+    cut->firsts[0] = 0;
+    for (int32_t b = 0; b < a->B; b++) cut->firsts[b + 1] = cut->firsts[b] + tasks_of(cut, a, b, &heads, &queries);
+}
+
+/* The last b whose first task is not after `task`. */
+static int32_t find_sequence(const fv_attention_cut *cut, int32_t B, int64_t task)
+{
+    int32_t low = 0, high = B;
+    while (high - low > 1) {
+        int32_t middle = low + (high - low) / 2;
+        if (cut->firsts[middle] <= task) low = middle;
+        else high = middle;
+    }
+    return low;
+}
+
+fv_attention_unit fv_attention_cut_unit(const fv_attention_cut *cut, const fv_attention *a, int64_t task)
+{
+    int32_t b = find_sequence(cut, a->B, task), heads, queries;
+    tasks_of(cut, a, b, &heads, &queries);
+    int32_t groups = (cut->heads + heads - 1) / heads;
+    int32_t rest = (int32_t)(task - cut->firsts[b]), head = rest % groups * heads;
+    fv_attention_unit u = {
+        .sequence = b, .head = head, .head_end = min32(head + heads, cut->heads),
+        .first_query = a->q_offsets[b], .first_key = a->k_offsets[b],
+        .n = a->q_offsets[b + 1] - a->q_offsets[b], .m = a->k_offsets[b + 1] - a->k_offsets[b],
+        .query = rest / groups * queries,
+    };
+    u.query_end = u.n - u.query > queries ? u.query + queries : u.n;
+    return u;
+}
+
+/* ---- Bounds ------------------------------------------------------------------------------- */
+
+fv_seen fv_attention_seen(const fv_attention *a, const fv_attention_unit *u, int32_t i)
+{
+    int64_t limit = a->k_limits ? max32(0, min32(u->m, a->k_limits[u->sequence])) : u->m;
+    int64_t place = (int64_t)i + u->m - u->n, lo = 0, hi = limit;
+    if (a->causal && hi > place + 1) hi = place + 1;
+    if (a->window > 0 && hi > place + a->window) hi = place + a->window;
+    if (a->window > 0 && lo < place - a->window + 1) lo = place - a->window + 1;
+    if (lo > limit) lo = limit;
+    if (hi < lo) hi = lo;
+    return (fv_seen){(int32_t)lo, (int32_t)hi};
+}
+
+static void fill_row_keys(fv_lanes *l, const fv_attention *a, const fv_attention_unit *u, int32_t head, int32_t query)
+{
+    uint64_t key = fv_mix(fv_mix(a->key, a->sequences[u->sequence]), (uint64_t)head);
+    for (int32_t i = 0; i < l->lanes; i++) l->row_keys[i] = (uint32_t)fv_mix(key, (uint64_t)(query + i));
+}
+
+void fv_lanes_fill(fv_lanes *l, const fv_attention *a, const fv_attention_unit *u, const fv_isa_table *isa, int32_t head, int32_t query, int32_t n)
+{
+    l->n = n;
+    l->lanes = (int32_t)fv_round64(n, isa->lanes);
+    for (int32_t i = 0; i < l->lanes; i++) {
+        fv_seen seen = fv_attention_seen(a, u, query + min32(i, n - 1));
+        l->lo[i] = seen.lo;
+        l->hi[i] = seen.hi;
+    }
+    l->begin = l->lo[0];
+    l->end = l->hi[n - 1];
+    l->all_begin = l->lo[n - 1];
+    l->all_end = l->hi[0];
+    if (fv_drop_of(a->dropout)) fill_row_keys(l, a, u, head, query);
+}
+
+fv_span fv_span_of(const fv_key_block *k, const fv_lanes *l)
+{
+    int32_t begin = max32(l->begin - k->key, 0) / k->mr * k->mr, end = min32(l->end - k->key, k->n);
+    if (end <= begin) return (fv_span){0};
+    int32_t keys = min32((int32_t)fv_round64(end - begin, k->mr), k->n - begin);
+    return (fv_span){.begin = begin, .keys = keys, .all = k->key + begin >= l->all_begin && k->key + begin + keys <= l->all_end};
+}
+
+/* ---- Packing ------------------------------------------------------------------------------ */
+
+void fv_pack_turned(const fv_isa_table *isa, float *out, int32_t width, const float *x, int64_t ldx, int32_t rows, int32_t D)
+{
+    for (int32_t r = 0; r < rows; r += width) isa->pack(out + (int64_t)r * D, width, x + r * ldx, ldx, true, min32(width, rows - r), D);
+}
+
+void fv_pack_straight(const fv_isa_table *isa, float *out, int64_t panel_floats, const float *x, int64_t ldx, int32_t rows, int32_t D)
+{
+    for (int32_t d = 0, panel = 0; d < D; d += isa->nr, panel++) {
+        isa->pack(out + panel * panel_floats, isa->nr, x + d, ldx, false, min32(isa->nr, D - d), rows);
+    }
+}
+
+/* ---- Forward ------------------------------------------------------------------------------ */
+
+/* What one thread works in. */
+typedef struct room {
+    float *queries; /* [chunk / nr][D][nr], scaled */
+    float *keys;    /* [panels][D][mr] */
+    float *values;  /* [D / nr][KEY_BLOCK][nr] */
+    float *scores;  /* [KEY_BLOCK][nr] */
+    float *max, *sum; /* [chunk] */
+    float *alpha;   /* [nr] */
+    bool *begun;    /* [chunk / nr] */
+} room;
+
+typedef struct forward {
+    const fv_attention *a;
+    const fv_isa_table *isa;
+    fv_attention_cut cut;
+    char *rooms;
+    size_t room_bytes;
+} forward;
+
+static size_t make_room(room *r, const fv_attention *a, const fv_isa_table *isa, char *base)
+{
+    size_t at = 0;
+    int64_t D = a->D, nr = isa->nr, chunk = fv_round64(QUERY_CHUNK, nr);
+    r->queries = fv_take(base, &at, chunk * D);
+    r->keys = fv_take(base, &at, (FV_KEY_BLOCK + isa->mr) * D);
+    r->values = fv_take(base, &at, fv_round64(D, nr) * FV_KEY_BLOCK);
+    r->scores = fv_take(base, &at, FV_KEY_BLOCK * nr);
+    r->max = fv_take(base, &at, chunk);
+    r->sum = fv_take(base, &at, chunk);
+    r->alpha = fv_take(base, &at, nr);
+    r->begun = fv_take(base, &at, chunk / nr);
+    return at;
+}
+
+/* Multiplies what was summed before by alpha, mostly 1. */
+static void rescale(const forward *f, float *out, const float *alpha, int32_t n)
+{
+    for (int32_t i = 0; i < n; i++) {
+        float *row = out + i * f->a->ldo;
+        if (alpha[i] != 1.0f) f->isa->scale_row(row, false, row, alpha[i], f->a->D);
+    }
+}
+
+/* out[n][D] = or += weights[keys][n]ᵀ · values[keys][D] */
+static void weigh_values(const forward *f, float *out, const float *weights, const float *values, int32_t n, int32_t keys, bool add)
+{
+    const fv_isa_table *isa = f->isa;
+    int32_t rows = fv_even(n, isa->mr), D = f->a->D;
+    for (int32_t d = 0; d < D; d += isa->nr) {
+        const float *panel = values + (int64_t)(d / isa->nr) * FV_KEY_BLOCK * isa->nr;
+        for (int32_t i = 0; i < n; i += rows) {
+            isa->tile(out + i * f->a->ldo + d, f->a->ldo, weights + i, isa->nr, panel, keys, min32(rows, n - i), min32(isa->nr, D - d), add);
+        }
+    }
+}
+
+static void make_scores(const forward *f, const room *r, const float *queries, const fv_lanes *l, const fv_key_block *k, fv_span span)
+{
+    const fv_isa_table *isa = f->isa;
+    for (int32_t i = span.begin; i < span.begin + span.keys; i += k->mr) {
+        float *scores = r->scores + (int64_t)(i - span.begin) * isa->nr;
+        isa->tile(scores, isa->nr, r->keys + (int64_t)i * f->a->D, k->mr, queries, f->a->D, min32(k->mr, k->n - i), l->lanes, false);
+    }
+}
+
+/* nr queries, from `query` on, against one block of keys. */
+static void attend_block(const forward *f, const room *r, const fv_attention_unit *u, const fv_lanes *l, const fv_key_block *k, float *out, int32_t at)
+{
+    const fv_isa_table *isa = f->isa;
+    fv_span span = fv_span_of(k, l);
+    if (span.keys == 0) return;
+    make_scores(f, r, r->queries + (int64_t)at * f->a->D, l, k, span);
+    fv_score_tile t = {
+        .s = r->scores, .ld = isa->nr, .n_keys = span.keys, .first_key = k->key + span.begin, .lanes = l->lanes,
+        .lo = span.all ? NULL : l->lo, .hi = span.all ? NULL : l->hi,
+        .drop = fv_drop_of(f->a->dropout), .row_keys = fv_drop_of(f->a->dropout) ? l->row_keys : NULL,
+    };
+    isa->softmax_tile(&t, r->max + at, r->sum + at, r->alpha);
+    bool *begun = &r->begun[at / isa->nr];
+    float *rows = out + (u->first_query + u->query + at) * f->a->ldo;
+    if (*begun) rescale(f, rows, r->alpha, l->n);
+    weigh_values(f, rows, r->scores, r->values + (int64_t)span.begin * isa->nr, l->n, span.keys, *begun);
+    *begun = true;
+}
+
+static void start_head(const forward *f, const room *r, const fv_attention_unit *u, int32_t head)
+{
+    const fv_attention *a = f->a;
+    int32_t n = u->query_end - u->query, nr = f->isa->nr, lanes = (int32_t)fv_round64(n, nr);
+    fv_pack_turned(f->isa, r->queries, nr, a->q + (u->first_query + u->query) * a->ldq + (int64_t)head * a->D, a->ldq, n, a->D);
+    f->isa->scale_row(r->queries, false, r->queries, a->scale, (int64_t)lanes * a->D);
+    for (int32_t i = 0; i < lanes; i++) {
+        r->max[i] = -INFINITY;
+        r->sum[i] = 0;
+    }
+    memset(r->begun, 0, (size_t)(lanes / nr) * sizeof(bool));
+}
+
+/* Divides by the sums, and by the share that dropout keeps. */
+static void finish_head(const forward *f, const room *r, const fv_attention_unit *u, int32_t head)
+{
+    const fv_attention *a = f->a;
+    float keep = (float)(256 - fv_drop_of(a->dropout)) / 256.0f;
+    for (int32_t i = u->query; i < u->query_end; i++) {
+        int64_t row = u->first_query + i;
+        float sum = r->sum[i - u->query], *out = a->out + row * a->ldo + (int64_t)head * a->D;
+        if (sum == 0) memset(out, 0, (size_t)a->D * sizeof(float));
+        else f->isa->scale_row(out, false, out, 1.0f / (sum * keep), a->D);
+        if (a->lse) a->lse[row * a->H + head] = sum == 0 ? -INFINITY : r->max[i - u->query] + logf(sum);
+    }
+}
+
+static void load_keys(const forward *f, const room *r, const fv_attention_unit *u, int32_t head, fv_key_block *k)
+{
+    const fv_attention *a = f->a;
+    int64_t row = u->first_key + k->key, column = (int64_t)(head / (a->H / a->K)) * a->D;
+    k->mr = fv_even(k->n, f->isa->mr);
+    fv_pack_turned(f->isa, r->keys, k->mr, a->k + row * a->ldk + column, a->ldk, k->n, a->D);
+    fv_pack_straight(f->isa, r->values, (int64_t)FV_KEY_BLOCK * f->isa->nr, a->v + row * a->ldv + column, a->ldv, k->n, a->D);
+}
+
+static void attend_head(const forward *f, const room *r, const fv_attention_unit *u, int32_t head)
+{
+    int32_t nr = f->isa->nr, n = u->query_end - u->query;
+    int32_t begin = fv_attention_seen(f->a, u, u->query).lo, end = fv_attention_seen(f->a, u, u->query_end - 1).hi;
+    int32_t block = fv_even(max32(end - begin, 1), FV_KEY_BLOCK);
+    start_head(f, r, u, head);
+    for (; begin < end; begin += block) {
+        fv_key_block k = {.key = begin, .n = min32(block, end - begin)};
+        load_keys(f, r, u, head, &k);
+        for (int32_t at = 0; at < n; at += nr) {
+            fv_lanes l;
+            fv_lanes_fill(&l, f->a, u, f->isa, head, u->query + at, min32(nr, n - at));
+            attend_block(f, r, u, &l, &k, f->a->out + (int64_t)head * f->a->D, at);
+        }
+    }
+    finish_head(f, r, u, head);
+}
+
+static void forward_task(void *arg, int64_t task, int worker)
+{
+    const forward *f = arg;
+    room r;
+    make_room(&r, f->a, f->isa, f->rooms + (size_t)worker * f->room_bytes);
+    fv_attention_unit u = fv_attention_cut_unit(&f->cut, f->a, task);
+    for (int32_t head = u.head; head < u.head_end && u.n > 0; head++) attend_head(f, &r, &u, head);
+}
+
+static fv_attention_cut forward_cut(const fv_attention *a, void *scratch)
+{
+    return (fv_attention_cut){.firsts = scratch, .chunk = QUERY_CHUNK, .heads = a->H, .work = 2.0 * a->D};
+}
+
+size_t fv_attention_forward_scratch(const fv_attention *a, int threads)
+{
+    room r;
+    return fv_attention_cut_bytes(a) + (size_t)threads * make_room(&r, a, fv_isa_current(), NULL);
+}
+
+void fv_attention_forward(const fv_attention *a, fv_pool *pool, void *scratch)
+{
+    room r;
+    forward f = {.a = a, .isa = fv_isa_current(), .cut = forward_cut(a, scratch)};
+    f.rooms = (char *)scratch + fv_attention_cut_bytes(a);
+    f.room_bytes = make_room(&r, a, f.isa, NULL);
+    fv_attention_cut_make(&f.cut, a);
+    fv_pool_run(pool, f.cut.firsts[a->B], forward_task, &f);
+}
+
+/* ---- For people --------------------------------------------------------------------------- */
+
+void fv_attention_weights(const fv_attention *a, int32_t sequence, int32_t head, float *weights)
+{
+    const fv_isa_table *isa = fv_isa_current();
+    fv_attention_unit u = {
+        .sequence = sequence, .first_query = a->q_offsets[sequence], .first_key = a->k_offsets[sequence],
+        .n = a->q_offsets[sequence + 1] - a->q_offsets[sequence], .m = a->k_offsets[sequence + 1] - a->k_offsets[sequence],
+    };
+    const float *k = a->k + u.first_key * a->ldk + (int64_t)(head / (a->H / a->K)) * a->D;
+    for (int32_t i = 0; i < u.n; i++) {
+        fv_seen seen = fv_attention_seen(a, &u, i);
+        int64_t row = u.first_query + i;
+        const float *q = a->q + row * a->ldq + (int64_t)head * a->D;
+        for (int32_t j = 0; j < u.m; j++) {
+            bool visible = j >= seen.lo && j < seen.hi;
+            weights[(int64_t)i * u.m + j] = visible ? expf(a->scale * isa->dot(q, k + j * a->ldk, a->D) - a->lse[row * a->H + head]) : 0;
+        }
+    }
+}
+
+double fv_attention_flops(const fv_attention *a, bool backward)
+{
+    double scores = 0;
+    for (int32_t b = 0; b < a->B; b++) {
+        fv_attention_unit u = {.sequence = b, .n = a->q_offsets[b + 1] - a->q_offsets[b], .m = a->k_offsets[b + 1] - a->k_offsets[b]};
+        for (int32_t i = 0; i < u.n; i++) {
+            fv_seen seen = fv_attention_seen(a, &u, i);
+            scores += seen.hi - seen.lo;
+        }
+    }
+    return scores * a->H * a->D * (backward ? 10.0 : 4.0);
+}

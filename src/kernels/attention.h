@@ -1,0 +1,87 @@
+/* What attention.c and attention_backward.c share: units of work, bounds, and packing of one head.
+ * Scores are kept transposed, s[key][query], so that a vector holds queries and the softmax needs no
+ * sums across lanes. */
+#ifndef FV_KERNELS_ATTENTION_H
+#define FV_KERNELS_ATTENTION_H
+
+#include "kernels/cpu/isa.h"
+
+enum {
+    FV_KEY_BLOCK = 320,   /* keys packed at a time at most: 80 KB each for keys and values of 64 */
+    FV_MAX_LANES = 64,    /* queries of a tile at most, over all tables */
+};
+
+/* Which part of the batch a task is: heads [head, head_end) of a sequence, and a chunk of its queries. */
+typedef struct fv_attention_unit {
+    int32_t sequence, head, head_end;
+    int32_t n, m;                 /* queries and keys of the sequence */
+    int32_t query, query_end;     /* the chunk */
+    int64_t first_query, first_key; /* of the sequence, as rows of the arrays */
+} fv_attention_unit;
+
+/* How a batch is cut: firsts[b] is the first task of sequence b, firsts[B] their number. */
+typedef struct fv_attention_cut {
+    int64_t *firsts; /* [B+1], in scratch */
+    int32_t chunk;   /* queries of a task at most */
+    int32_t heads;   /* heads that there are to hand out: query heads forward, key heads backward */
+    double work;     /* multiply-adds of one score of one such head */
+} fv_attention_cut;
+
+size_t fv_attention_forward_scratch(const fv_attention *a, int threads);
+void fv_attention_cut_make(fv_attention_cut *cut, const fv_attention *a);
+fv_attention_unit fv_attention_cut_unit(const fv_attention_cut *cut, const fv_attention *a, int64_t task);
+size_t fv_attention_cut_bytes(const fv_attention *a);
+
+/* Keys [lo, hi) are what query i of the unit's sequence sees. Both only grow with i. */
+typedef struct fv_seen { int32_t lo, hi; } fv_seen;
+fv_seen fv_attention_seen(const fv_attention *a, const fv_attention_unit *u, int32_t i);
+
+/* The bounds of a tile's queries, lane by lane; lanes beyond the last query repeat it. */
+typedef struct fv_lanes {
+    int32_t n, lanes;                       /* queries; the same in whole vectors */
+    int32_t lo[FV_MAX_LANES], hi[FV_MAX_LANES];
+    int32_t begin, end;                     /* keys that any of them sees */
+    int32_t all_begin, all_end;             /* keys that all of them see */
+    uint32_t row_keys[FV_MAX_LANES];
+} fv_lanes;
+void fv_lanes_fill(fv_lanes *l, const fv_attention *a, const fv_attention_unit *u, const fv_isa_table *isa, int32_t head, int32_t query, int32_t n);
+
+/* A block of packed keys: [key, key + n) of the sequence, in panels of mr. */
+typedef struct fv_key_block { int32_t key, n, mr; } fv_key_block;
+
+/* The block's panels that hold a key which some lane sees: `keys` keys from key `begin` of the block;
+ * `all`: every lane sees every one of them. */
+typedef struct fv_span {
+    int32_t begin, keys;
+    bool all;
+} fv_span;
+fv_span fv_span_of(const fv_key_block *k, const fv_lanes *l);
+
+/* A room of scratch is laid out by taking pieces; base NULL measures. */
+static inline void *fv_take(char *base, size_t *at, int64_t floats)
+{
+    void *piece = base ? base + *at : NULL;
+    *at += ((size_t)floats * sizeof(float) + 63) / 64 * 64;
+    return piece;
+}
+
+/* The smallest even pieces, as in gemm.c. */
+static inline int32_t fv_even(int32_t n, int32_t most)
+{
+    int32_t pieces = n > most ? (n + most - 1) / most : 1;
+    return (n + pieces - 1) / pieces;
+}
+static inline int64_t fv_round64(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
+
+/* Panels of `width` of x[rows][D]: turned, out[panel][D][width], or not, out[panel of columns][rows][width]. */
+void fv_pack_turned(const fv_isa_table *isa, float *out, int32_t width, const float *x, int64_t ldx, int32_t rows, int32_t D);
+void fv_pack_straight(const fv_isa_table *isa, float *out, int64_t panel_floats, const float *x, int64_t ldx, int32_t rows, int32_t D);
+
+/* Bytes below it are dropped: at most 255, so that something is kept. */
+static inline uint32_t fv_drop_of(float p)
+{
+    float rounded = 256.0f * p + 0.5f;
+    return rounded < 1 ? 0 : rounded >= 255 ? 255 : (uint32_t)rounded;
+}
+
+#endif

@@ -1,0 +1,105 @@
+/* The table of inner loops: one for each instruction set. Each works on one row or one tile, knows
+ * nothing of threads, masks nothing but what it is told, and never allocates. cpu/plain.c says in
+ * plain C what each of them means; the others must agree with it up to rounding, and in the random
+ * bits of dropout exactly.
+ *
+ * A product's operands are packed: B in panels b[k][nr], A in panels a[k][mr] (`pack` makes both).
+ * A panel's last columns may be missing: then `pack` fills zeros and `tile` is told fewer. */
+#ifndef FV_KERNELS_CPU_ISA_H
+#define FV_KERNELS_CPU_ISA_H
+
+#include "kernels/kernels.h"
+
+/* Distance of rows of a tile of scores in backward: fixed, so that tile_rows can address by constants. */
+#define FV_TILE_LD 64
+
+/* What follows a product on the tile that is still in the first cache: c = residual + act(c + bias).
+ * Pointers are those of the tile's first element; NULL for what is not wanted. */
+typedef struct fv_epilogue {
+    const float *bias;
+    fv_act act;
+    float *pre;
+    int64_t ldpre;
+    const float *residual;
+    int64_t ldres;
+} fv_epilogue;
+
+/* A tile of transposed scores, s[key][query]: each vector lane is a query, so that the softmax needs
+ * no sums across lanes. Key r of the tile is key first_key + r of the sequence. */
+typedef struct fv_score_tile {
+    float *s;
+    int64_t ld;
+    int32_t n_keys, first_key;
+    int32_t lanes;             /* queries, rounded up to whole vectors; fits ld */
+    const int32_t *lo, *hi;    /* [lanes]: query sees keys lo <= j < hi; NULL when all are visible */
+    const uint32_t *row_keys;  /* [lanes]: dropout; NULL for none */
+    uint32_t drop;             /* a score's random byte below it is dropped */
+} fv_score_tile;
+
+typedef struct fv_isa_table {
+    const char *name;
+    bool (*supported)(void);
+    int lanes; /* floats of a vector */
+    int mr, nr; /* rows and columns of a product's register tile */
+
+    /* out[l][i] = i < used ? (transpose ? x[i][l] : x[l][i]) : 0, for l < k and i < width. */
+    void (*pack)(float *out, int64_t width, const float *x, int64_t ldx, bool transpose, int64_t used, int64_t k);
+    /* c[rows][cols] = or += the sum over k of a[k][i] · b[k][j]; rows of a are a_step floats apart, of b nr. */
+    void (*tile)(float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t k, int rows, int cols, bool add);
+    /* The same with a[i][k], its rows FV_TILE_LD apart. */
+    void (*tile_rows)(float *c, int64_t ldc, const float *a, const float *b, int64_t k, int rows, int cols, bool add);
+    void (*epilogue)(float *c, int64_t ldc, int rows, int cols, const fv_epilogue *e);
+
+    /* One step of the online softmax. max, sum: [lanes], the state, starting from -inf and 0. Scores
+     * become exp(s - max), 0 where hidden or dropped; the sum counts the dropped. alpha: [lanes],
+     * what earlier sums of values must be multiplied by. */
+    void (*softmax_tile)(const fv_score_tile *t, float *max, float *sum, float *alpha);
+    /* s becomes p = exp(s - lse), 0 where dropped; dp becomes p' · (dp · scale - delta), p' being p
+     * before dropout, and dp counting as 0 where dropped. lse, delta: [lanes]. */
+    void (*softmax_grad_tile)(const fv_score_tile *t, float *dp, const float *lse, const float *delta, float scale);
+
+    float (*dot)(const float *a, const float *b, int64_t n);
+    void (*scale_row)(float *y, bool add, const float *x, float scale, int64_t n);
+    void (*add_row)(float *y, const float *a, const float *b, int64_t n);
+    void (*sum_rows)(float *out, bool add, const float *x, int64_t ldx, int64_t rows, int64_t n);
+    double (*sum_squares)(const float *x, int64_t n);
+    void (*act_forward)(float *y, const float *x, int64_t n, fv_act act);
+    void (*act_backward)(float *dx, bool add, const float *dy, const float *x, int64_t n, fv_act act);
+    void (*norm_forward)(float *y, float *mean, float *rstd, const float *x, const float *w, const float *b, int64_t n, float eps);
+    /* dx NULL: not wanted. dw, db: added to, both NULL: not wanted. */
+    void (*norm_backward)(float *dx, bool add, float *dw, float *db, const float *dy, const float *x, const float *w, float mean, float rstd, int64_t n);
+    /* log of the sum of exp(x); *sum = the sum of x. */
+    float (*log_sum_exp)(const float *x, int64_t n, float *sum);
+    /* dx = or += weight · exp(x - lse) - shift. */
+    void (*softmax_row)(float *dx, bool add, const float *x, int64_t n, float lse, float weight, float shift);
+    /* y = or += (byte >= drop ? x · scale : 0) + residual. Column c takes byte (c / 16) % 4, from the
+     * top, of word (c / 64) · 16 + c % 16: sixteen words serve four vectors of sixteen lanes. */
+    void (*dropout_row)(float *y, bool add, const float *x, const float *residual, int64_t n, uint32_t row_key, uint32_t drop, float scale);
+    void (*adam)(float *w, float *m, float *v, const float *grad, int64_t n, const fv_adam *adam);
+
+    void (*triad)(float *a, const float *b, const float *c, float s, int64_t n); /* a, b, c: 64-byte aligned */
+    double (*fma_chains)(int64_t steps);                                        /* gives back how many operations it did */
+} fv_isa_table;
+
+extern const fv_isa_table fv_isa_plain;
+#if defined(__x86_64__)
+extern const fv_isa_table fv_isa_avx2, fv_isa_avx512;
+#endif
+
+/* The table in use. */
+const fv_isa_table *fv_isa_current(void);
+
+/* A random word of a row: the finaliser "lowbias32" (Wellons 2018) of key + index · golden ratio.
+ * Rows' keys differ by fv_mix, so two rows agree by chance only. */
+#define FV_WORD_STEP 0x9e3779b9u
+#define FV_WORD_MUL1 0x7feb352du
+#define FV_WORD_MUL2 0x846ca68bu
+static inline uint32_t fv_random_word(uint32_t row_key, uint32_t index)
+{
+    uint32_t x = row_key + index * FV_WORD_STEP;
+    x = (x ^ (x >> 16)) * FV_WORD_MUL1;
+    x = (x ^ (x >> 15)) * FV_WORD_MUL2;
+    return x ^ (x >> 16);
+}
+
+#endif
