@@ -7,18 +7,236 @@
  *
  *   normalize.c   NFC, NFKC, lower case, each output byte knowing its input byte
  *   split.c       the pattern; added and special tokens found in the text
- *   bpe.c         training, and merging one piece
- *   tokenizer.c   the public calls
+ *   bpe.c         merging one piece
+ *   bpe_train.c   learning merges from texts
+ *   encode.c      the four steps for one text, and back from ids
+ *   tokenizer.c   making and closing one; the vocabulary; training's public call
  *   tokenizer_json.c   reading and writing tokenizer.json (Hugging Face tokenizers 0.2x, version "1.0")
  */
 #ifndef FV_TEXT_TOKENIZER_H
 #define FV_TEXT_TOKENIZER_H
 
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
 #include "base/str.h"
+
+/* ---- normalize.c -------------------------------------------------------------------------- */
+
+typedef struct fv_normalizer {
+    fv_normalize form;
+    bool lowercase; /* after the form */
+} fv_normalizer;
+
+/* Output bytes from `out` up to the next span's `out` came from input bytes [begin, end). Exact:
+ * byte for byte, so that a token inside the span has an offset of its own; otherwise (a composed
+ * or expanded character) all of the span's bytes came from all of the input's. */
+typedef struct fv_span {
+    size_t out;
+    uint32_t begin, end; /* end is unused when exact */
+    bool exact;
+} fv_span;
+
+typedef struct fv_normalized {
+    const char *data; /* the normalised text: in `text`, or the input itself when nothing changes */
+    size_t len;
+    fv_span *spans;   /* [n_spans], ascending, the first at 0 */
+    size_t n_spans, spans_capacity;
+    fv_buf text;
+    int32_t *points;  /* code points of the cluster in work */
+    size_t points_capacity;
+} fv_normalized;
+
+/* Replaces what `to` held. `base` is the offset of `text` in the whole input, for the spans. Bytes
+ * that are no UTF-8 stay as they are. */
+fv_status fv_normalize_text(fv_normalized *to, fv_normalizer how, const char *text, size_t len, uint32_t base, fv_err *err);
+void fv_normalized_release(fv_normalized *n);
+
+/* ---- split.c ------------------------------------------------------------------------------ */
 
 /* Pieces: English contractions; runs of Han characters apart from other letters, so that a Chinese
  * sentence next to a Latin name is cut between them; digits in threes at most; the space goes with
  * the word that follows it, as in GPT-2. Written so that pcre2 and Oniguruma read it alike. */
 extern const char fv_split_pattern[];
+/* GPT-2's own pattern (Radford et al. 2019), which tokenizer.json calls "use_regex". */
+extern const char fv_split_gpt2[];
+
+typedef struct fv_splitter {
+    char *pattern; /* NULL: a text is one piece */
+    pcre2_general_context *memory;
+    pcre2_code *code;
+    pcre2_match_context *limits;
+    bool jit;
+} fv_splitter;
+
+/* `where` names the pattern's source in messages. On failure nothing is held. */
+fv_status fv_splitter_init(fv_splitter *splitter, const char *pattern, const char *where, fv_err *err);
+void fv_splitter_release(fv_splitter *splitter);
+
+/* A walk over a text's pieces. Every byte of the text is in exactly one piece: what the pattern does
+ * not match makes pieces too, and so does each run of bytes that are no UTF-8. */
+typedef struct fv_pieces {
+    const fv_splitter *splitter;
+    pcre2_match_data *match;
+    const char *text;
+    size_t len;
+    size_t at;        /* the next piece begins here */
+    size_t run, run_end; /* the valid UTF-8 around `at`: what the pattern sees as its whole subject */
+    size_t search;    /* the next match is sought from here */
+    size_t match_end; /* > at: a match that follows the gap given last ends here */
+    bool broken;      /* the piece given last was no UTF-8 */
+} fv_pieces;
+
+/* The scratch that matching needs; free with pcre2_match_data_free. */
+pcre2_match_data *fv_splitter_scratch(const fv_splitter *splitter, fv_err *err);
+void fv_pieces_start(fv_pieces *pieces, const fv_splitter *splitter, pcre2_match_data *scratch, const char *text, size_t len);
+/* 1: a piece; 0: the end; negative: an fv_status. */
+int fv_pieces_next(fv_pieces *pieces, const char **piece, size_t *len, fv_err *err);
+
+/* A token that is looked for in the text itself, before the pattern. */
+typedef struct fv_added {
+    const char *text;   /* as the vocabulary spells it */
+    const char *sought; /* normalised if `normalized`, else `text` */
+    uint32_t sought_len;
+    int32_t id;
+    bool special;
+    bool normalized; /* looked for after normalisation instead of before */
+} fv_added;
+
+/* Tokens to look for, sorted by bytes of `sought`. */
+typedef struct fv_finder {
+    const fv_added **sorted;
+    size_t n;
+    bool begins[256]; /* first bytes of any of them */
+} fv_finder;
+
+fv_status fv_finder_init(fv_finder *finder, const fv_added *added, size_t n, bool normalized, fv_err *err);
+void fv_finder_release(fv_finder *finder);
+/* The leftmost, then longest token in text[from, len), its place in *at; NULL if there is none. */
+const fv_added *fv_finder_next(const fv_finder *finder, const char *text, size_t len, size_t from, size_t *at);
+
+/* ---- bpe.c -------------------------------------------------------------------------------- */
+
+typedef struct fv_merge {
+    int32_t a, b, id; /* a b -> id; its place in the list is its rank */
+} fv_merge;
+
+/* What merging needs, and nothing of how tokens are spelled. */
+typedef struct fv_bpe {
+    int32_t byte_ids[256];
+    fv_merge *merges; /* [n], best first */
+    uint32_t n;
+    struct fv_bpe_slot *slots; /* (a, b) -> rank and id */
+    size_t mask;
+} fv_bpe;
+
+/* Takes `merges` over, whether it succeeds or not. A pair listed twice is FV_E_FORMAT. */
+fv_status fv_bpe_init(fv_bpe *bpe, fv_merge *merges, uint32_t n, const char *where, fv_err *err);
+void fv_bpe_release(fv_bpe *bpe);
+
+/* Pieces up to this many bytes take the simple loop, and need no memory. */
+#define FV_BPE_SHORT 48
+/* Ids of one piece into ids[n] (room for all its bytes); gives how many. n at most FV_BPE_SHORT. */
+size_t fv_bpe_short(const fv_bpe *bpe, const char *piece, size_t n, int32_t *ids);
+/* The same for any length, O(n log n). */
+fv_status fv_bpe_long(const fv_bpe *bpe, const char *piece, size_t n, int32_t *ids, size_t *n_ids, fv_err *err);
+
+/* ---- bpe_train.c -------------------------------------------------------------------------- */
+
+/* Counted pieces. Texts come in by fv_trainer_add; beyond max_pieces or max_bytes the rarest are
+ * forgotten, so that memory is bounded whatever comes. */
+typedef struct fv_trainer {
+    fv_map pieces; /* piece -> index of counts */
+    int64_t *counts;
+    size_t counts_capacity;
+    size_t bytes;      /* of all keys */
+    int64_t forgotten; /* pieces this rare were forgotten */
+    size_t max_pieces, max_bytes;
+} fv_trainer;
+
+void fv_trainer_init(fv_trainer *trainer);
+fv_status fv_trainer_add(fv_trainer *trainer, const char *piece, size_t len, fv_err *err);
+void fv_trainer_release(fv_trainer *trainer);
+
+/* A learned vocabulary: ids 0 .. 255 are the bytes, each further one the two that made it. Several
+ * merges may make the same token, so there can be more merges than new tokens. */
+typedef struct fv_learned {
+    fv_merge *merges; /* ids as above */
+    uint32_t n_merges;
+    size_t merges_capacity;
+    int32_t (*parts)[2]; /* [n_tokens - 256] of token 256 + i */
+    size_t parts_capacity;
+    int32_t n_tokens;
+} fv_learned;
+
+/* Learns until there are `vocab` tokens or no pair occurs `min_count` times. */
+fv_status fv_trainer_learn(const fv_trainer *trainer, int vocab, int min_count, fv_learned *out, fv_err *err);
+void fv_learned_release(fv_learned *learned);
+
+/* ---- tokenizer.c -------------------------------------------------------------------------- */
+
+typedef struct fv_token {
+    const char *text;  /* as the vocabulary spells it: byte-level for merged tokens, else plain */
+    const char *bytes; /* what it stands for */
+    uint32_t n_bytes;
+    bool added;        /* looked for in texts */
+    bool special;      /* left out by decode */
+} fv_token;
+
+typedef enum fv_frame_kind { FV_FRAME_FIRST, FV_FRAME_SECOND, FV_FRAME_TOKEN } fv_frame_kind;
+
+/* One step of putting ids together: a text, or a special token. */
+typedef struct fv_frame_step {
+    fv_frame_kind kind;
+    uint8_t type;
+    int32_t id; /* FV_FRAME_TOKEN */
+} fv_frame_step;
+
+#define FV_FRAME_MAX 32
+typedef struct fv_frame {
+    fv_frame_step steps[FV_FRAME_MAX];
+    int n;
+} fv_frame;
+
+struct fv_tokenizer {
+    fv_normalizer normalizer;
+    fv_splitter splitter;
+    bool gpt2;         /* tokenizer.json said "use_regex": written back so */
+    bool prefix_space; /* a text that begins without a space gets one */
+    fv_token *tokens;  /* [n] */
+    int32_t n;
+    fv_map ids;        /* text -> id */
+    fv_added *added;   /* [n_added], ascending ids */
+    size_t n_added;
+    fv_finder raw, after; /* added tokens to find before and after normalisation */
+    fv_bpe bpe;
+    bool framed;       /* the frames came from a template: written back */
+    fv_frame one, two; /* for one text and for a pair */
+    uint64_t serial;   /* never used twice in a process: tells caches whose they are */
+    fv_arena arena;    /* tokens, their texts, added */
+};
+
+/* Making one goes: new, reserve, name each id, add, init its bpe, frame, seal. */
+fv_tokenizer *fv_tokenizer_new(fv_err *err);
+fv_status fv_tokenizer_reserve(fv_tokenizer *tokenizer, size_t n, size_t n_added, fv_err *err);
+fv_status fv_tokenizer_name(fv_tokenizer *tokenizer, int32_t id, const char *text, size_t len, fv_err *err);
+/* Makes a named token one that is looked for in texts. */
+fv_status fv_tokenizer_add(fv_tokenizer *tokenizer, int32_t id, bool special, bool normalized, fv_err *err);
+/* Frames without special tokens; types 0 and 1. */
+void fv_frame_plain(fv_tokenizer *tokenizer);
+/* The last step: tokens that are spelled byte by byte get their bytes; checks that all fits. */
+fv_status fv_tokenizer_seal(fv_tokenizer *tokenizer, const char *where, fv_err *err);
+
+/* GPT-2's spelling of bytes as printable characters: UTF-8 of byte b, 1 or 2 bytes and a zero. */
+typedef struct fv_byte_names {
+    char text[256][3];
+    int16_t byte_of[0x144]; /* code point -> byte, or -1 */
+} fv_byte_names;
+void fv_byte_names_init(fv_byte_names *names);
+
+/* ---- tokenizer_json.c --------------------------------------------------------------------- */
+
+/* The text of a tokenizer.json; `where` names it in messages. */
+fv_tokenizer *fv_tokenizer_parse(const char *text, size_t len, const char *where, fv_err *err);
 
 #endif

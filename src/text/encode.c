@@ -1,0 +1,301 @@
+/* The way of a text to ids: added tokens are found, the rest is normalised, split into pieces, each
+ * piece merged, and the ids framed by the template. And the way back.
+ *
+ * Ids equal those of the Hugging Face tokenizers library on valid UTF-8, and that settles one thing
+ * that may surprise: a special token that somebody typed, such as "[SEP]", becomes that token, as it
+ * does there. Who does not trust a text, and minds, must not let it hold the special tokens' names.
+ * Offsets are finer than theirs: a token of half a character says which bytes, and a composed
+ * character covers all that it was composed of.
+ *
+ * The trap: the memory of a caller's fv_encoding outlives the tokenizer that filled it, so the cache
+ * in it is tied to the tokenizer's serial number, never to its address. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "text/tokenizer.h"
+
+#define TEXT_MAX ((size_t)1 << 30)
+#define CACHE_SLOTS 4096 /* 64 bytes each: all of it fits a second-level cache */
+#define CACHE_PIECE 24
+#define CACHE_IDS 8
+
+typedef struct cached {
+    uint32_t hash;
+    uint8_t len, n; /* len 0: empty */
+    int32_t ids[CACHE_IDS];
+    char piece[CACHE_PIECE];
+} cached;
+
+typedef struct scratch {
+    uint64_t serial; /* of the tokenizer that the cache belongs to */
+    cached *cache;   /* [CACHE_SLOTS] */
+    pcre2_match_data *match;
+    fv_normalized normalized;
+    fv_buf prefixed;
+} scratch;
+
+/* One call at work. Positions are in the normalised text of the gap at hand. */
+typedef struct encoder {
+    const fv_tokenizer *t;
+    scratch *s;
+    fv_encoding *out;
+    const fv_span *span, *last_span; /* the span of the position emitted last; the gap's last one */
+    uint8_t type;
+    fv_err *err;
+} encoder;
+
+/* ---- Output ------------------------------------------------------------------------------- */
+
+static fv_status resize(void *block, size_t n, size_t size, fv_err *err)
+{
+    void *old, *grown;
+    memcpy(&old, block, sizeof old);
+    if (!(grown = fv_realloc(old, n * size, err))) return FV_E_MEMORY;
+    memcpy(block, &grown, sizeof grown);
+    return FV_OK;
+}
+
+static fv_status reserve(fv_encoding *out, size_t more, fv_err *err)
+{
+    fv_status status = FV_OK;
+    if (out->n + more <= out->capacity) return FV_OK;
+    size_t n = out->capacity ? out->capacity : 64;
+    while (n < out->n + more) n *= 2;
+    FV_TRY(resize(&out->ids, n, sizeof *out->ids, err));
+    FV_TRY(resize(&out->begins, n, sizeof *out->begins, err));
+    FV_TRY(resize(&out->ends, n, sizeof *out->ends, err));
+    FV_TRY(resize(&out->types, n, sizeof *out->types, err));
+    out->capacity = n;
+done:
+    return status;
+}
+
+static void put(encoder *e, int32_t id, uint32_t begin, uint32_t end)
+{
+    fv_encoding *out = e->out;
+    out->ids[out->n] = id;
+    out->begins[out->n] = begin;
+    out->ends[out->n] = end;
+    out->types[out->n++] = e->type;
+}
+
+/* Input offsets of the normalised bytes [begin, end). Called with ascending positions, so the span
+ * is a few steps ahead at most. */
+static void emit(encoder *e, int32_t id, size_t begin, size_t end)
+{
+    while (e->span < e->last_span && e->span[1].out <= begin) e->span++;
+    const fv_span *first = e->span, *last = first;
+    while (last < e->last_span && last[1].out < end) last++;
+    uint32_t from = first->exact ? first->begin + (uint32_t)(begin - first->out) : first->begin;
+    uint32_t to = begin == end ? from : last->exact ? last->begin + (uint32_t)(end - last->out) : last->end;
+    put(e, id, from, to);
+}
+
+/* ---- Pieces ------------------------------------------------------------------------------- */
+
+static cached *cache_slot(scratch *s, const char *piece, size_t len, uint32_t *hash)
+{
+    *hash = (uint32_t)fv_hash64(piece, len, 0);
+    return &s->cache[*hash % CACHE_SLOTS];
+}
+
+static void remember(cached *slot, uint32_t hash, const char *piece, size_t len, const int32_t *ids, size_t n)
+{
+    if (n > CACHE_IDS) return;
+    *slot = (cached){.hash = hash, .len = (uint8_t)len, .n = (uint8_t)n};
+    memcpy(slot->piece, piece, len);
+    memcpy(slot->ids, ids, n * sizeof *ids);
+}
+
+/* Ids of a piece of at most FV_BPE_SHORT bytes. */
+static size_t merge_cached(encoder *e, const char *piece, size_t len, int32_t *ids)
+{
+    if (len > CACHE_PIECE) return fv_bpe_short(&e->t->bpe, piece, len, ids);
+    uint32_t hash;
+    cached *slot = cache_slot(e->s, piece, len, &hash);
+    if (slot->hash == hash && slot->len == len && memcmp(slot->piece, piece, len) == 0) {
+        memcpy(ids, slot->ids, slot->n * sizeof *ids);
+        return slot->n;
+    }
+    size_t n = fv_bpe_short(&e->t->bpe, piece, len, ids);
+    remember(slot, hash, piece, len, ids, n);
+    return n;
+}
+
+/* `at` is the piece's position. With `prefix` its first byte is a space that is not in the text. */
+static fv_status emit_ids(encoder *e, const int32_t *ids, size_t n, size_t at, bool prefix)
+{
+    fv_status status = reserve(e->out, n, e->err);
+    for (size_t i = 0; i < n && status == FV_OK; i++) {
+        size_t len = e->t->tokens[ids[i]].n_bytes;
+        if (i == 0 && prefix) len--;
+        emit(e, ids[i], at, at + len);
+        at += len;
+    }
+    return status;
+}
+
+static fv_status encode_piece(encoder *e, const char *piece, size_t len, size_t at, bool prefix)
+{
+    if (len <= FV_BPE_SHORT) {
+        int32_t ids[FV_BPE_SHORT];
+        return emit_ids(e, ids, merge_cached(e, piece, len, ids), at, prefix);
+    }
+    size_t n;
+    int32_t *ids = fv_alloc(len * sizeof *ids, e->err);
+    if (!ids) return FV_E_MEMORY;
+    fv_status status = fv_bpe_long(&e->t->bpe, piece, len, ids, &n, e->err);
+    if (status == FV_OK) status = emit_ids(e, ids, n, at, prefix);
+    fv_free(ids);
+    return status;
+}
+
+/* ---- Texts -------------------------------------------------------------------------------- */
+
+/* The pieces of a stretch without added tokens; `at` is its position. */
+static fv_status encode_stretch(encoder *e, const char *text, size_t len, size_t at)
+{
+    fv_status status = FV_OK;
+    if (len == 0) return FV_OK;
+    bool prefix = e->t->prefix_space && *text != ' ';
+    if (prefix) {
+        e->s->prefixed.len = 0;
+        FV_TRY(fv_buf_putc(&e->s->prefixed, ' ', e->err));
+        FV_TRY(fv_buf_add(&e->s->prefixed, text, len, e->err));
+        text = e->s->prefixed.data;
+        len++;
+    }
+    fv_pieces pieces;
+    const char *piece;
+    size_t n;
+    int more;
+    fv_pieces_start(&pieces, &e->t->splitter, e->s->match, text, len);
+    while ((more = fv_pieces_next(&pieces, &piece, &n, e->err)) == 1) {
+        bool first = prefix && piece == text;
+        FV_TRY(encode_piece(e, piece, n, at, first));
+        at += first ? n - 1 : n;
+    }
+    status = (fv_status)more;
+done:
+    return status;
+}
+
+/* A part of the input without raw added tokens: normalised, then cut at those found afterwards. */
+static fv_status encode_gap(encoder *e, const char *text, size_t len, uint32_t base)
+{
+    fv_status status = FV_OK;
+    const fv_normalized *n = &e->s->normalized;
+    const fv_added *found;
+    if (len == 0) return FV_OK;
+    FV_TRY(fv_normalize_text(&e->s->normalized, e->t->normalizer, text, len, base, e->err));
+    e->span = n->spans;
+    e->last_span = n->spans + n->n_spans - 1;
+    size_t at = 0, where;
+    for (; (found = fv_finder_next(&e->t->after, n->data, n->len, at, &where)); at = where + found->sought_len) {
+        FV_TRY(encode_stretch(e, n->data + at, where - at, at));
+        FV_TRY(reserve(e->out, 1, e->err));
+        emit(e, found->id, where, where + found->sought_len);
+    }
+    FV_TRY(encode_stretch(e, n->data + at, n->len - at, at));
+done:
+    return status;
+}
+
+static fv_status encode_text(encoder *e, const char *text, size_t len)
+{
+    fv_status status = FV_OK;
+    const fv_added *found;
+    size_t at = 0, where;
+    for (; (found = fv_finder_next(&e->t->raw, text, len, at, &where)); at = where + found->sought_len) {
+        FV_TRY(encode_gap(e, text + at, where - at, (uint32_t)at));
+        FV_TRY(reserve(e->out, 1, e->err));
+        put(e, found->id, (uint32_t)where, (uint32_t)where + found->sought_len);
+    }
+    FV_TRY(encode_gap(e, text + at, len - at, (uint32_t)at));
+done:
+    return status;
+}
+
+static fv_status put_special(encoder *e, int32_t id)
+{
+    fv_status status = reserve(e->out, 1, e->err);
+    if (status == FV_OK) put(e, id, 0, 0);
+    return status;
+}
+
+/* Makes what is missing, and forgets another tokenizer's pieces. */
+static fv_status ready_scratch(fv_encoding *out, const fv_tokenizer *t, scratch **made, fv_err *err)
+{
+    if (!out->scratch && !(out->scratch = fv_alloc_zero(1, sizeof(scratch), err))) return FV_E_MEMORY;
+    scratch *s = out->scratch;
+    if (!s->cache && !(s->cache = fv_alloc(CACHE_SLOTS * sizeof *s->cache, err))) return FV_E_MEMORY;
+    if (s->serial != t->serial) memset(s->cache, 0, CACHE_SLOTS * sizeof *s->cache);
+    s->serial = t->serial;
+    if (t->splitter.pattern && !s->match && !(s->match = fv_splitter_scratch(&t->splitter, err))) return FV_E_MEMORY;
+    *made = s;
+    return FV_OK;
+}
+
+static fv_status too_long(size_t len, fv_err *err)
+{
+    return FV_FAIL(err, FV_E_INPUT, "a text of %zu bytes; at most %zu can be encoded: cut it", len, TEXT_MAX);
+}
+
+fv_status fv_tokenizer_encode(const fv_tokenizer *tokenizer, const char *text, size_t len, const char *text2, size_t len2, bool special, fv_encoding *out, fv_err *err)
+{
+    fv_status status = FV_OK;
+    encoder e = {.t = tokenizer, .out = out, .err = err};
+    const fv_frame *frame = text2 ? &tokenizer->two : &tokenizer->one;
+    out->n = 0;
+    if (len > TEXT_MAX) return too_long(len, err);
+    if (text2 && len2 > TEXT_MAX) return too_long(len2, err);
+    FV_TRY(ready_scratch(out, tokenizer, &e.s, err));
+    for (int i = 0; i < frame->n; i++) {
+        const fv_frame_step *step = &frame->steps[i];
+        e.type = step->type;
+        if (step->kind == FV_FRAME_FIRST) FV_TRY(encode_text(&e, text, len));
+        else if (step->kind == FV_FRAME_SECOND) FV_TRY(encode_text(&e, text2, len2));
+        else if (special) FV_TRY(put_special(&e, step->id));
+    }
+done:
+    if (status != FV_OK) out->n = 0;
+    return status;
+}
+
+void fv_encoding_release(fv_encoding *encoding)
+{
+    scratch *s = encoding->scratch;
+    if (s) {
+        fv_free(s->cache);
+        pcre2_match_data_free(s->match);
+        fv_normalized_release(&s->normalized);
+        fv_buf_release(&s->prefixed);
+    }
+    void *blocks[] = {encoding->ids, encoding->begins, encoding->ends, encoding->types, s};
+    for (size_t i = 0; i < FV_COUNT(blocks); i++) fv_free(blocks[i]);
+    *encoding = (fv_encoding){0};
+}
+
+/* ---- The way back ------------------------------------------------------------------------- */
+
+fv_status fv_tokenizer_decode(const fv_tokenizer *tokenizer, const int32_t *ids, size_t n, char **out, size_t *out_len, fv_err *err)
+{
+    size_t len = 0, at = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (ids[i] < 0 || ids[i] >= tokenizer->n)
+            return FV_FAIL(err, FV_E_INPUT, "id %d, number %zu of %zu, is not in the vocabulary; expected 0 to %d", (int)ids[i], i + 1, n, (int)tokenizer->n - 1);
+        if (!tokenizer->tokens[ids[i]].special) len += tokenizer->tokens[ids[i]].n_bytes;
+    }
+    char *text = malloc(len + 1); /* the caller's to free(), so not from fv_alloc */
+    if (!text) return FV_FAIL(err, FV_E_MEMORY, "out of memory for %zu bytes of text", len);
+    for (size_t i = 0; i < n; i++) {
+        const fv_token *token = &tokenizer->tokens[ids[i]];
+        if (token->special) continue;
+        memcpy(text + at, token->bytes, token->n_bytes);
+        at += token->n_bytes;
+    }
+    text[len] = 0;
+    *out = text;
+    *out_len = len;
+    return FV_OK;
+}

@@ -1,0 +1,334 @@
+/* Making a tokenizer, by training or from parts that a file gave, and asking it for its vocabulary.
+ *
+ * Encoding is left to encode.c, files to tokenizer_json.c. Both ways of making one end in
+ * fv_tokenizer_seal, which is where a token's text becomes the bytes that it stands for. */
+#include <stdatomic.h>
+#include <string.h>
+
+#include "text/tokenizer.h"
+
+#define VOCAB_MAX 4000000
+
+static const char *const specials[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
+enum { PAD, UNK, CLS, SEP, MASK, N_SPECIALS };
+#define VOCAB_MIN (N_SPECIALS + 256)
+
+/* ---- Names of bytes ----------------------------------------------------------------------- */
+
+/* Bytes that are printable in Latin-1 name themselves; the others take U+0100 on, in order. */
+static bool names_itself(int byte)
+{
+    return (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
+}
+
+void fv_byte_names_init(fv_byte_names *names)
+{
+    int next = 0x100;
+    memset(names, 0, sizeof *names);
+    memset(names->byte_of, 0xff, sizeof names->byte_of);
+    for (int byte = 0; byte < 256; byte++) {
+        int point = names_itself(byte) ? byte : next++;
+        char *text = names->text[byte];
+        names->byte_of[point] = (int16_t)byte;
+        if (point < 0x80) {
+            text[0] = (char)point;
+        } else {
+            text[0] = (char)(0xC0 | point >> 6);
+            text[1] = (char)(0x80 | (point & 0x3F));
+        }
+    }
+}
+
+/* The byte named at *p, which moves on; -1 if what is there is no such name. */
+static int read_name(const fv_byte_names *names, const char **p)
+{
+    unsigned char a = (unsigned char)**p, b;
+    int point = a;
+    if (a >= 0x80) {
+        b = (unsigned char)(*p)[1];
+        if (a >> 5 != 6 || b >> 6 != 2) return -1;
+        point = (a & 0x1F) << 6 | (b & 0x3F);
+        ++*p;
+    }
+    ++*p;
+    return point < (int)FV_COUNT(names->byte_of) ? names->byte_of[point] : -1;
+}
+
+/* The bytes that `text` spells, or `text` itself if it is not in that spelling. */
+static fv_status spell_back(fv_arena *arena, const fv_byte_names *names, fv_token *token, fv_err *err)
+{
+    size_t n = 0;
+    char *bytes = fv_arena_alloc_small(arena, strlen(token->text) + 1, err);
+    if (!bytes) return FV_E_MEMORY;
+    for (const char *p = token->text; *p;) {
+        int byte = read_name(names, &p);
+        if (byte < 0) return FV_OK;
+        bytes[n++] = (char)byte;
+    }
+    token->bytes = bytes;
+    token->n_bytes = (uint32_t)n;
+    return FV_OK;
+}
+
+/* ---- Putting one together ----------------------------------------------------------------- */
+
+fv_tokenizer *fv_tokenizer_new(fv_err *err)
+{
+    static atomic_uint_fast64_t serials;
+    fv_tokenizer *t = fv_alloc_zero(1, sizeof *t, err);
+    if (t) t->serial = atomic_fetch_add(&serials, 1) + 1;
+    return t;
+}
+
+void fv_tokenizer_close(fv_tokenizer *tokenizer)
+{
+    if (!tokenizer) return;
+    fv_splitter_release(&tokenizer->splitter);
+    fv_finder_release(&tokenizer->raw);
+    fv_finder_release(&tokenizer->after);
+    fv_bpe_release(&tokenizer->bpe);
+    fv_map_release(&tokenizer->ids);
+    fv_arena_release(&tokenizer->arena);
+    fv_free(tokenizer);
+}
+
+fv_status fv_tokenizer_reserve(fv_tokenizer *tokenizer, size_t n, size_t n_added, fv_err *err)
+{
+    tokenizer->tokens = fv_arena_alloc(&tokenizer->arena, n * sizeof *tokenizer->tokens, err);
+    tokenizer->added = fv_arena_alloc(&tokenizer->arena, n_added * sizeof *tokenizer->added, err);
+    tokenizer->n = (int32_t)n;
+    return tokenizer->tokens && tokenizer->added ? FV_OK : FV_E_MEMORY;
+}
+
+fv_status fv_tokenizer_name(fv_tokenizer *tokenizer, int32_t id, const char *text, size_t len, fv_err *err)
+{
+    FV_ASSERT(id >= 0 && id < tokenizer->n);
+    fv_token *token = &tokenizer->tokens[id];
+    if (!(token->text = fv_arena_strndup(&tokenizer->arena, text, len, err))) return FV_E_MEMORY;
+    token->bytes = token->text;
+    token->n_bytes = (uint32_t)len;
+    return fv_map_set(&tokenizer->ids, text, len, id, err);
+}
+
+fv_status fv_tokenizer_add(fv_tokenizer *tokenizer, int32_t id, bool special, bool normalized, fv_err *err)
+{
+    fv_status status = FV_OK;
+    const char *text = tokenizer->tokens[id].text;
+    fv_added added = {.text = text, .sought = text, .sought_len = (uint32_t)strlen(text), .id = id, .special = special, .normalized = normalized};
+    fv_normalized n = {0};
+    if (normalized) {
+        FV_TRY(fv_normalize_text(&n, tokenizer->normalizer, text, strlen(text), 0, err));
+        if (!(added.sought = fv_arena_strndup(&tokenizer->arena, n.data, n.len, err))) { status = FV_E_MEMORY; goto done; }
+        added.sought_len = (uint32_t)n.len;
+    }
+    tokenizer->tokens[id].added = true;
+    tokenizer->tokens[id].special |= special;
+    tokenizer->added[tokenizer->n_added++] = added;
+done:
+    fv_normalized_release(&n);
+    return status;
+}
+
+void fv_frame_plain(fv_tokenizer *tokenizer)
+{
+    tokenizer->framed = false;
+    tokenizer->one = (fv_frame){.steps = {{.kind = FV_FRAME_FIRST}}, .n = 1};
+    tokenizer->two = (fv_frame){.steps = {{.kind = FV_FRAME_FIRST}, {.kind = FV_FRAME_SECOND, .type = 1}}, .n = 2};
+}
+
+/* [CLS] a [SEP], and [CLS] a [SEP] b [SEP] (Devlin et al. 2019). */
+static void frame_as_bert(fv_tokenizer *t)
+{
+    const fv_frame_step cls = {.kind = FV_FRAME_TOKEN, .id = CLS}, sep = {.kind = FV_FRAME_TOKEN, .id = SEP};
+    const fv_frame_step first = {.kind = FV_FRAME_FIRST}, second = {.kind = FV_FRAME_SECOND, .type = 1};
+    const fv_frame_step last = {.kind = FV_FRAME_TOKEN, .type = 1, .id = SEP};
+    t->framed = true;
+    t->one = (fv_frame){.steps = {cls, first, sep}, .n = 3};
+    t->two = (fv_frame){.steps = {cls, first, sep, second, last}, .n = 5};
+}
+
+static fv_status find_bytes(fv_tokenizer *t, const fv_byte_names *names, const char *where, fv_err *err)
+{
+    for (int byte = 0; byte < 256; byte++) {
+        int32_t id = fv_map_get(&t->ids, names->text[byte], strlen(names->text[byte]));
+        if (id < 0 || t->tokens[id].n_bytes != 1)
+            return FV_FAIL(err, FV_E_FORMAT, "%s: model.vocab has no token for byte 0x%02X (\"%s\"); expected a byte-level vocabulary", where, (unsigned)byte, names->text[byte]);
+        t->bpe.byte_ids[byte] = id;
+    }
+    return FV_OK;
+}
+
+/* Offsets are counted by the lengths of tokens, so a merge must make what its halves spell. */
+static fv_status check_lengths(const fv_tokenizer *t, const char *where, fv_err *err)
+{
+    for (uint32_t i = 0; i < t->bpe.n; i++) {
+        const fv_merge *m = &t->bpe.merges[i];
+        uint64_t sum = (uint64_t)t->tokens[m->a].n_bytes + t->tokens[m->b].n_bytes;
+        if (sum != t->tokens[m->id].n_bytes)
+            return FV_FAIL(err, FV_E_FORMAT, "%s: model.merges[%u] makes a token of %u bytes from %llu bytes; is one of them an added token?", where, i, t->tokens[m->id].n_bytes, (unsigned long long)sum);
+    }
+    return FV_OK;
+}
+
+fv_status fv_tokenizer_seal(fv_tokenizer *tokenizer, const char *where, fv_err *err)
+{
+    fv_status status = FV_OK;
+    fv_byte_names names;
+    fv_byte_names_init(&names);
+    for (int32_t id = 0; id < tokenizer->n; id++)
+        if (!tokenizer->tokens[id].added) FV_TRY(spell_back(&tokenizer->arena, &names, &tokenizer->tokens[id], err));
+    FV_TRY(find_bytes(tokenizer, &names, where, err));
+    FV_TRY(check_lengths(tokenizer, where, err));
+    FV_TRY(fv_finder_init(&tokenizer->raw, tokenizer->added, tokenizer->n_added, false, err));
+    FV_TRY(fv_finder_init(&tokenizer->after, tokenizer->added, tokenizer->n_added, true, err));
+done:
+    return status;
+}
+
+/* ---- Training ----------------------------------------------------------------------------- */
+
+void fv_tokenizer_options_init(fv_tokenizer_options *options)
+{
+    *options = (fv_tokenizer_options){.size = sizeof *options, .vocab = 8000, .normalize = FV_NORMALIZE_NFC, .min_count = 2};
+}
+
+static fv_status check_options(const fv_tokenizer_options *o, fv_err *err)
+{
+    if (o->size != sizeof *o)
+        return FV_FAIL(err, FV_E_ARGUMENT, "tokenizer options of size %zu; expected %zu: call fv_tokenizer_options_init first", o->size, sizeof *o);
+    if (o->vocab < VOCAB_MIN || o->vocab > VOCAB_MAX)
+        return FV_FAIL(err, FV_E_ARGUMENT, "a vocabulary of %d; expected %d (special tokens and bytes) to %d", o->vocab, VOCAB_MIN, VOCAB_MAX);
+    if (o->normalize != FV_NORMALIZE_NONE && o->normalize != FV_NORMALIZE_NFC && o->normalize != FV_NORMALIZE_NFKC)
+        return FV_FAIL(err, FV_E_ARGUMENT, "normalize is %d; expected FV_NORMALIZE_NONE, _NFC or _NFKC", (int)o->normalize);
+    if (o->min_count < 1) return FV_FAIL(err, FV_E_ARGUMENT, "min_count is %d; expected 1 or more", o->min_count);
+    return FV_OK;
+}
+
+/* What counting needs beside the trainer. */
+typedef struct counting {
+    const fv_tokenizer *t;
+    fv_trainer trainer;
+    fv_normalized normalized;
+    pcre2_match_data *match;
+} counting;
+
+static fv_status count_text(counting *c, const char *text, size_t len, fv_err *err)
+{
+    fv_status status = FV_OK;
+    fv_pieces pieces;
+    const char *piece;
+    size_t n;
+    int more = 0;
+    if (len > UINT32_MAX) return FV_FAIL(err, FV_E_INPUT, "a text of %zu bytes; at most %u can be learned from at once: cut it", len, UINT32_MAX);
+    if (len == 0) return FV_OK;
+    FV_TRY(fv_normalize_text(&c->normalized, c->t->normalizer, text, len, 0, err));
+    fv_pieces_start(&pieces, &c->t->splitter, c->match, c->normalized.data, c->normalized.len);
+    while ((more = fv_pieces_next(&pieces, &piece, &n, err)) == 1)
+        if (!pieces.broken) FV_TRY(fv_trainer_add(&c->trainer, piece, n, err));
+    status = (fv_status)more;
+done:
+    return status;
+}
+
+static fv_status count_texts(counting *c, fv_next_text next, void *user, fv_err *err)
+{
+    fv_status status = FV_OK;
+    const char *text;
+    size_t len;
+    int more;
+    while ((more = next(user, &text, &len, err)) > 0) FV_TRY(count_text(c, text, len, err));
+    status = (fv_status)more;
+done:
+    return status;
+}
+
+static fv_status name_specials(fv_tokenizer *t, fv_err *err)
+{
+    fv_status status = FV_OK;
+    for (int32_t id = 0; id < N_SPECIALS; id++) {
+        FV_TRY(fv_tokenizer_name(t, id, specials[id], strlen(specials[id]), err));
+        FV_TRY(fv_tokenizer_add(t, id, true, false, err));
+    }
+done:
+    return status;
+}
+
+static fv_status name_learned(fv_tokenizer *t, const fv_learned *learned, fv_err *err)
+{
+    fv_status status = FV_OK;
+    fv_byte_names names;
+    fv_buf text = {0};
+    fv_byte_names_init(&names);
+    for (int32_t i = 0; i < 256; i++) FV_TRY(fv_tokenizer_name(t, N_SPECIALS + i, names.text[i], strlen(names.text[i]), err));
+    for (int32_t i = 256; i < learned->n_tokens; i++) {
+        text.len = 0;
+        for (int half = 0; half < 2; half++) FV_TRY(fv_buf_puts(&text, t->tokens[N_SPECIALS + learned->parts[i - 256][half]].text, err));
+        FV_ASSERT(fv_map_get(&t->ids, text.data, text.len) < 0); /* no piece of our pattern spells a special token */
+        FV_TRY(fv_tokenizer_name(t, N_SPECIALS + i, text.data, text.len, err));
+    }
+done:
+    fv_buf_release(&text);
+    return status;
+}
+
+static fv_status take_learned(fv_tokenizer *t, fv_learned *learned, fv_err *err)
+{
+    fv_status status = FV_OK;
+    FV_TRY(fv_tokenizer_reserve(t, (size_t)learned->n_tokens + N_SPECIALS, N_SPECIALS, err));
+    FV_TRY(name_specials(t, err));
+    FV_TRY(name_learned(t, learned, err));
+    for (uint32_t i = 0; i < learned->n_merges; i++) {
+        fv_merge *m = &learned->merges[i];
+        m->a += N_SPECIALS, m->b += N_SPECIALS, m->id += N_SPECIALS;
+    }
+    fv_merge *merges = learned->merges;
+    learned->merges = NULL;
+    FV_TRY(fv_bpe_init(&t->bpe, merges, learned->n_merges, "training", err));
+    frame_as_bert(t);
+    FV_TRY(fv_tokenizer_seal(t, "training", err));
+done:
+    return status;
+}
+
+fv_tokenizer *fv_tokenizer_train(const fv_tokenizer_options *options, fv_next_text next, void *user, fv_err *err)
+{
+    fv_status status = FV_OK;
+    fv_tokenizer_options defaults;
+    counting c = {0};
+    fv_learned learned = {0};
+    fv_tokenizer_options_init(&defaults);
+    const fv_tokenizer_options *o = options ? options : &defaults;
+    if (check_options(o, err) != FV_OK) return NULL;
+    fv_tokenizer *t = fv_tokenizer_new(err);
+    if (!t) return NULL;
+    c.t = t;
+    t->normalizer = (fv_normalizer){.form = o->normalize, .lowercase = o->lowercase};
+    fv_trainer_init(&c.trainer);
+    FV_TRY(fv_splitter_init(&t->splitter, fv_split_pattern, "training", err));
+    if (!(c.match = fv_splitter_scratch(&t->splitter, err))) { status = FV_E_MEMORY; goto done; }
+    FV_TRY(count_texts(&c, next, user, err));
+    FV_TRY(fv_trainer_learn(&c.trainer, o->vocab - N_SPECIALS, o->min_count, &learned, err));
+    FV_TRY(take_learned(t, &learned, err));
+done:
+    fv_trainer_release(&c.trainer);
+    fv_normalized_release(&c.normalized);
+    pcre2_match_data_free(c.match);
+    fv_learned_release(&learned);
+    if (status == FV_OK) return t;
+    fv_tokenizer_close(t);
+    return NULL;
+}
+
+/* ---- The vocabulary ----------------------------------------------------------------------- */
+
+int fv_tokenizer_size(const fv_tokenizer *tokenizer) { return tokenizer->n; }
+
+const char *fv_tokenizer_token(const fv_tokenizer *tokenizer, int32_t id)
+{
+    return id >= 0 && id < tokenizer->n ? tokenizer->tokens[id].text : NULL;
+}
+
+int32_t fv_tokenizer_id(const fv_tokenizer *tokenizer, const char *token)
+{
+    return fv_map_get(&tokenizer->ids, token, strlen(token));
+}
