@@ -1,6 +1,8 @@
 /* Labelled rows in memory, label sets, splits and ragged batches.
  *
- *   reader.c     fv_reader_* of fovea.h: tsv, csv, jsonl, fastText, each also gzipped, and stdin
+ *   lines.c      lines of a file, a gzip or stdin, in constant memory
+ *   table.c, jsonl.c, fasttext.c   rows of each kind of file
+ *   reader.c     fv_reader_* of fovea.h: which kind, which columns, what is said of bad rows
  *   dataset.c    all rows of a file, labels turned into numbers
  *   sampler.c    which rows make which batch of which epoch
  */
@@ -24,10 +26,10 @@ void fv_label_set_release(fv_label_set *set);
 typedef struct fv_example {
     const char *text, *text2; /* text2 NULL for single texts; in the dataset's arena */
     uint32_t text_len, text2_len;
-    int32_t label;            /* FV_LABELS_SINGLE: index, or -1 if unknown */
+    int32_t label;            /* FV_LABELS_SINGLE: index, or -1 if unknown or not read */
     const int32_t *labels;    /* FV_LABELS_MULTI: sorted indices */
-    int32_t n_labels;         /* FV_LABELS_MULTI; for the others 1 */
-    double value;             /* FV_LABELS_REGRESSION */
+    int32_t n_labels;         /* FV_LABELS_MULTI; for the others 1, or 0 if the row has no label */
+    double value;             /* FV_LABELS_REGRESSION; NaN if the row has no label */
     int64_t line;
 } fv_example;
 
@@ -41,14 +43,16 @@ typedef struct fv_dataset {
     fv_arena arena;
 } fv_dataset;
 
-/* Reads PATH. With `grow` new labels join the set; otherwise an unknown one makes the row's label -1
- * (for several labels: it is left out) and is counted in `unknown`. Errors name file, line and field:
- * no rows at all, an empty label, a regression value that is no finite number. An empty text is fine. */
+/* Reads PATH into *set, whatever was in it, and leaves it {0} on failure. With `grow` new labels join
+ * the label set; otherwise an unknown one makes the row's label -1 (for several labels: it is left
+ * out) and is counted in `unknown`. Errors name file, line and field: no rows at all, an empty label,
+ * a regression value that is no finite number. An empty text is fine. */
 fv_status fv_dataset_load(fv_dataset *set, const char *path, const fv_columns *columns, fv_labels kind, fv_label_set *labels, bool grow, fv_err *err);
 /* Sorts the label set by bytes and renumbers the rows: the model's label order no longer depends on row order. */
 fv_status fv_dataset_sort_labels(fv_dataset *set, fv_labels kind, fv_label_set *labels, fv_err *err);
 /* Moves a share of rows (chosen by hash of the text and the seed, so duplicates stay together; at
- * least one row, never all) into `held`. */
+ * least one row, never all) into `held`, which stands on its own; both keep their rows' order and the
+ * hash of the whole file. FV_E_INPUT if there is but one row or one text. */
 fv_status fv_dataset_split(fv_dataset *set, double share, uint64_t seed, fv_dataset *held, fv_err *err);
 void fv_dataset_release(fv_dataset *set);
 
@@ -92,6 +96,7 @@ typedef struct fv_sampler {
     void *work;
 } fv_sampler;
 
+/* Borrows `rows`. Plans epoch 0. */
 fv_status fv_sampler_init(fv_sampler *sampler, const fv_token_rows *rows, int batch_tokens, uint64_t seed, fv_err *err);
 void fv_sampler_plan(fv_sampler *sampler, int64_t epoch); /* no allocation */
 void fv_sampler_get(fv_sampler *sampler, size_t i, fv_batch *batch);

@@ -84,8 +84,8 @@ static int bad_quotes(fv_reader *r, const cutter *c, cut how, fv_err *err)
     const fv_lines *l = &r->lines;
     r->at_line = c->quote_line;
     if (how == CUT_JUNK) {
-        fv_err_set(err, FV_E_INPUT, "field %zu is quoted, and after its closing quote in line %lld comes %s; expected a comma (a quote within quotes is written \"\")",
-                   c->count, (long long)l->last, fv_show(&room, l->text + c->at, l->len - c->at));
+        fv_err_set(err, FV_E_INPUT, "field %zu is quoted, and after its closing quote in line %lld comes %s; "
+                   "expected a comma (a quote within quotes is written \"\")", c->count, (long long)l->last, fv_show(&room, l->text + c->at, l->len - c->at));
     } else {
         fv_err_set(err, FV_E_INPUT, "the quote that opens field %zu never closes: %s; expected a closing quote (one within the text is written \"\")",
                    c->count + 1, fv_show(&room, l->text + c->begin, l->len - c->begin));

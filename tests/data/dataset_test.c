@@ -268,11 +268,11 @@ static void long_messages_are_cut_between_characters(void **state)
     fv_dataset set;
     fv_label_set labels = {0};
     for (int shift = 0; shift < 3; shift++) {
-        char name[256] = "";
-        for (int i = 0; i < shift; i++) strcat(name, "x");
-        for (int i = 0; i < 70; i++) strcat(name, "\xe5\xad\x97");
-        strcat(name, ".tsv");
-        assert_int_equal(fv_dataset_load(&set, made_text(name, "text\tlabel\nx\tsome label\n"), NULL, FV_LABELS_SINGLE, &labels, false, NULL), FV_OK);
+        fv_buf name = {0};
+        made_repeat(&name, "x", (size_t)shift);
+        made_repeat(&name, "\xe5\xad\x97", 70);
+        made_repeat(&name, ".tsv", 1);
+        assert_int_equal(fv_dataset_load(&set, made_text(name.data, "text\tlabel\nx\tsome label\n"), NULL, FV_LABELS_SINGLE, &labels, false, NULL), FV_OK);
         size_t len = strlen(set.unknown_first);
         assert_in_range(len, 253, 255);
         for (const char *p = set.unknown_first; *p;) {
@@ -281,6 +281,7 @@ static void long_messages_are_cut_between_characters(void **state)
             p += n;
         }
         fv_dataset_release(&set);
+        fv_buf_release(&name);
     }
 }
 

@@ -123,6 +123,29 @@ static void long_lines(void **state)
     fv_buf_release(&text);
 }
 
+/* Memory does not grow with the file: after the first rows nothing is allocated. */
+static void reading_allocates_nothing_more(void **state)
+{
+    (void)state;
+    fv_buf text = {0}, gz = {0};
+    made_repeat(&text, "text,label\n", 1);
+    made_repeat(&text, "\"some text\nwith \"\"quotes\"\"\",a label\n", 100000);
+    made_gzip(&gz, text.data, text.len);
+    for (int kind = 0; kind < 2; kind++) {
+        const char *path = kind == 0 ? made_bytes("a.csv", text.data, text.len) : made_bytes("a.csv.gz", gz.data, gz.len);
+        fv_reader *reader = fv_reader_open(path, NULL, NULL);
+        fv_row row;
+        for (int i = 0; i < 10; i++) assert_int_equal(fv_reader_next(reader, &row, NULL), 1);
+        int64_t allocations = fv_alloc_count();
+        for (int i = 10; i < 100000; i++) assert_int_equal(fv_reader_next(reader, &row, NULL), 1);
+        assert_int_equal(fv_alloc_count(), allocations);
+        assert_int_equal(fv_reader_next(reader, &row, NULL), 0);
+        fv_reader_close(reader);
+    }
+    fv_buf_release(&text);
+    fv_buf_release(&gz);
+}
+
 static const char rows[] = "text\none\ntwo\n";
 static const char rows_read[] = "2 one|-|-\n3 two|-|-\n";
 
@@ -266,6 +289,7 @@ int main(void)
         cmocka_unit_test(records_grow_and_are_given_back),
         cmocka_unit_test(lines_of_every_size),
         cmocka_unit_test(long_lines),
+        cmocka_unit_test(reading_allocates_nothing_more),
         cmocka_unit_test(gzip_by_name_and_by_magic),
         cmocka_unit_test(gzip_members),
         cmocka_unit_test(gzip_cut_off),
