@@ -219,6 +219,7 @@ typedef void (*measure_fn)(const void *rows, fv_rng *chance, void *scratch, doub
 typedef struct bootstrap {
     measure_fn measure;
     const void *rows;
+    const char *const *names; /* of the figures */
     fv_rng chance;
     char *scratch;        /* [threads] pieces */
     size_t scratch_bytes; /* of a piece */
@@ -260,13 +261,20 @@ static void interval(const bootstrap *b, size_t figure, double *column, fv_metri
     metric->high = percentile(column, N_RESAMPLES, 0.975);
 }
 
+static void measure_intervals(fv_report *report, bootstrap *b, fv_pool *pool)
+{
+    double column[N_RESAMPLES];
+    fv_pool_run(pool, N_RESAMPLES, resample, b);
+    for (size_t i = 0; i < b->n_figures; i++) interval(b, i, column, &report->metrics[i]);
+}
+
 /* Fills report->metrics: values over all rows, and their intervals. */
-static fv_status run_bootstrap(fv_report *report, bootstrap *b, const char *const *names, uint64_t seed, fv_pool *pool, fv_err *err)
+static fv_status run_bootstrap(fv_report *report, bootstrap *b, const fv_predictions *p, fv_pool *pool, fv_err *err)
 {
     fv_status status = FV_E_MEMORY;
-    double values[MAX_FIGURES], column[N_RESAMPLES];
+    double values[MAX_FIGURES];
     size_t threads = pool ? (size_t)fv_pool_threads(pool) : 1;
-    b->chance = fv_rng_make(seed, "bootstrap");
+    b->chance = fv_rng_make(p->seed, "bootstrap");
     b->scratch = fv_alloc_zero(threads, b->scratch_bytes, err);
     b->figures = b->scratch ? fv_alloc_zero(N_RESAMPLES * b->n_figures, sizeof(double), err) : NULL;
     report->metrics = b->figures ? fv_alloc_zero(b->n_figures, sizeof *report->metrics, err) : NULL;
@@ -274,11 +282,9 @@ static fv_status run_bootstrap(fv_report *report, bootstrap *b, const char *cons
     status = FV_OK;
     report->n_metrics = b->n_figures;
     b->measure(b->rows, NULL, b->scratch, values);
-    fv_pool_run(pool, N_RESAMPLES, resample, b);
-    for (size_t i = 0; i < b->n_figures; i++) {
-        report->metrics[i] = (fv_metric){.name = names[i], .value = values[i]};
-        interval(b, i, column, &report->metrics[i]);
-    }
+    for (size_t i = 0; i < b->n_figures; i++)
+        report->metrics[i] = (fv_metric){.name = b->names[i], .value = values[i], .low = values[i], .high = values[i]};
+    if (!p->values_only) measure_intervals(report, b, pool);
 done:
     fv_free(b->scratch);
     fv_free(b->figures);
@@ -387,10 +393,11 @@ static fv_status compute_labels(fv_report *report, const fv_predictions *p, fv_p
     bootstrap b = {
         .measure = measure_labels,
         .rows = &all,
+        .names = label_figures,
         .scratch_bytes = (size_t)p->n_labels * sizeof(int64_t[N_VERDICTS]),
         .n_figures = FV_COUNT(label_figures),
     };
-    FV_TRY(run_bootstrap(report, &b, label_figures, p->seed, pool, err));
+    FV_TRY(run_bootstrap(report, &b, p, pool, err));
     FV_TRY(score_labels(report, &all, p->names, err));
     if (p->kind == FV_LABELS_SINGLE) FV_TRY(find_confusions(report, &all, p->names, err));
 done:
@@ -443,8 +450,8 @@ static fv_status compute_values(fv_report *report, const fv_predictions *p, fv_p
         all.truth_mean += p->values[i] / (double)p->n;
         all.predicted_mean += p->scores[i] / (double)p->n;
     }
-    bootstrap b = {.measure = measure_values, .rows = &all, .n_figures = FV_COUNT(value_figures)};
-    return run_bootstrap(report, &b, value_figures, p->seed, pool, err);
+    bootstrap b = {.measure = measure_values, .rows = &all, .names = value_figures, .n_figures = FV_COUNT(value_figures)};
+    return run_bootstrap(report, &b, p, pool, err);
 }
 
 /* ---- Entry -------------------------------------------------------------------------------- */

@@ -42,6 +42,7 @@ typedef struct fv_predictions {
     const size_t *truth_offsets; /* multi: [n + 1], row i has truth[truth_offsets[i] .. truth_offsets[i + 1]) */
     const double *values;        /* regression: [n] */
     uint64_t seed;
+    bool values_only;            /* no intervals: low and high are the value. For a look between epochs */
 } fv_predictions;
 
 /* Fills metrics, labels, confusions (single label only, at most 20) and rows of *report, and leaves
