@@ -362,7 +362,7 @@ static fv_predictions make_many(void)
         int best = (int)fv_rng_below(&rng, MANY_LABELS);
         for (int j = 0; j < MANY_LABELS; j++) many_scores[i][j] = 0.2f / MANY_LABELS;
         many_scores[i][best] = (float)(0.3 + 0.7 * fv_rng_uniform(&rng));
-        many_truth[i] = i % 5 ? best : (best + 1 + i / 5) % MANY_LABELS;
+        many_truth[i] = i % 5 ? best : (best + 1 + i / 5 % (MANY_LABELS - 1)) % MANY_LABELS;
     }
     for (int j = 0; j < MANY_LABELS; j++) many_names[j] = "label";
     return (fv_predictions){.kind = FV_LABELS_SINGLE, .n = MANY_ROWS, .n_labels = MANY_LABELS, .names = many_names, .scores = many_scores[0], .truth = many_truth, .seed = 1};
