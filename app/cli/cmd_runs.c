@@ -30,7 +30,7 @@ struct one_run {
     char *name; /* path below DIR */
     json_t *record;
     const char *metric; /* the figure it is judged by */
-    double judged;      /* its value on the test rows, else on the validation rows; NaN if neither */
+    double judged;      /* its value on the validation rows, else on the test rows; NaN if neither */
 };
 
 struct runs {
@@ -50,8 +50,9 @@ static fv_status add_run(struct runs *runs, const char *folder, const char *name
         return FV_OK;
     }
     struct one_run r = {.name = fv_strdup(*name ? name : ".", err), .record = record, .metric = cli_record_main_metric(record)};
-    double test = cli_record_metric(record, "test", r.metric);
-    r.judged = isnan(test) ? cli_record_metric(record, "valid", r.metric) : test;
+    /* Choosing by the test figure would spoil it as a judge, so it decides only where there is no other. */
+    double valid = cli_record_metric(record, "valid", r.metric);
+    r.judged = isnan(valid) ? cli_record_metric(record, "test", r.metric) : valid;
     if (r.name && fv_grow(&runs->items, &runs->capacity, runs->n + 1, sizeof r, err) == FV_OK) {
         runs->items[runs->n++] = r;
         return FV_OK;
@@ -212,8 +213,8 @@ static const char *const examples[] = {
 const cli_command cli_runs = {
     .name = "runs",
     .says = "compares the training runs below a folder",
-    .text = "A line for each model folder, best first: by the test figure, or by the validation figure where nothing was tested. Runs with "
-            "several labels a row are judged by micro-F1, runs that learn a number by r2, all others by accuracy.",
+    .text = "A line for each model folder, the best validation figure first; choosing by the test figure would spoil it as a judge. Runs "
+            "with several labels a row are judged by micro-F1, runs that learn a number by r2, all others by accuracy.",
     .examples = examples,
     .operands = operands, .n_operands = FV_COUNT(operands),
     .args_size = sizeof(struct args),

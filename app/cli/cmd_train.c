@@ -104,7 +104,7 @@ static void watch_signals(void)
     sigaction(SIGPIPE, &ignore, NULL);
 }
 
-/* ---- Events ---- */
+/* ---- Events: epochs are counted from 0 in files and in JSON, and from 1 for people ---- */
 
 struct shower {
     const struct args *args;
@@ -131,7 +131,7 @@ static void show_step(struct shower *s, const fv_event *e)
     double share = e->steps > 0 ? (double)e->step / (double)e->steps : 0;
     smooth_loss(s, e->loss);
     if (!cli_progress_due(&s->progress)) return;
-    snprintf(pieces[0].text, size, "epoch %lld", (long long)e->epoch);
+    snprintf(pieces[0].text, size, "epoch %lld", (long long)e->epoch + 1);
     snprintf(pieces[4].text, size, "loss %.3f", s->loss);
     snprintf(pieces[5].text, size, e->tokens_per_s < 9999.5 ? "%.0f tokens/s" : "%.1fk tokens/s", e->tokens_per_s / (e->tokens_per_s < 9999.5 ? 1 : 1000));
     if (e->steps > 0) {
@@ -154,7 +154,7 @@ static void show_epoch(struct shower *s, const fv_event *e)
         s->status = cli_json_line(line, s->err);
         fflush(stdout);
     }
-    cli_progress_say(&s->progress, "epoch %lld  loss %.3f  %s %s%s", (long long)e->epoch, e->loss, metric,
+    cli_progress_say(&s->progress, "epoch %lld  loss %.3f  %s %s%s", (long long)e->epoch + 1, e->loss, metric,
                      cli_show_figure(&figure, metric, e->value), e->best ? "  best" : "");
 }
 
@@ -164,7 +164,8 @@ static int on_event(void *user, const fv_event *e)
     s->step = e->step > s->step ? e->step : s->step;
     if (e->kind == FV_EVENT_STEP) show_step(s, e);
     else if (e->kind == FV_EVENT_EPOCH) show_epoch(s, e);
-    else if (e->text && e->text[0]) cli_progress_say(&s->progress, "%s", e->text);
+    else if (e->kind == FV_EVENT_MESSAGE) cli_progress_say(&s->progress, "%s", e->text);
+    else cli_progress_say(&s->progress, "the model is in %s", s->args->o.out);
     return stop_asked || s->status != FV_OK;
 }
 

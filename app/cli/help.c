@@ -106,7 +106,9 @@ fv_status cli_help_command(const cli_command *c, fv_err *err)
     fv_status status = FV_OK;
     FV_TRY(cli_synopsis(c, &synopsis, err));
     FV_TRY(cli_call_init(&call, c, err));
-    printf("fovea %s: %s\n\n  fovea ", c->name, c->says);
+    printf("fovea %s: ", c->name);
+    cli_wrap(stdout, c->says, strlen(c->name) + 8, 2, width);
+    printf("\n  fovea ");
     cli_wrap(stdout, synopsis.data, 8, 10, width);
     printf("\n");
     print_text(c->text, width);

@@ -65,7 +65,7 @@ void cli_progress_say(cli_progress *p, const char *format, ...)
     vfprintf(stderr, format, list);
     va_end(list);
     fputc('\n', stderr);
-    p->last = fv_now();
+    if (!p->live) p->last = fv_now(); /* a plain line is sign of life enough; a live line comes back at once */
 }
 
 void cli_bar(char *out, size_t size, double share, int cells)

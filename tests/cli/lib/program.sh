@@ -27,14 +27,15 @@ skip() {
     echo "skip $1: $2"
 }
 
-# Rows of three labels that a small model tells apart: sample_rows FIRST LAST
+# Rows of three labels that a small model tells apart: sample_rows FIRST LAST, up to 36. Neighbours
+# differ in both words (17 and 36 share no divisor), so any twenty show every word.
 sample_rows() {
     awk -v first="$1" -v last="$2" 'BEGIN {
         split("parcel box courier late delivery tracking", a, " ")
         split("money refund card charged invoice price", b, " ")
         split("退货 尺码 换货 衣服 颜色 质量", c, " ")
         for (i = first; i <= last; i++) {
-            j = i % 6 + 1; k = int(i / 6) % 6 + 1
+            p = i * 17 % 36; j = p % 6 + 1; k = int(p / 6) + 1
             print "where is my " a[j] " and the " a[k] "\tdelivery"
             print "about the " b[j] " of my " b[k] "\tmoney back"
             print "我的" c[j] "还有" c[k] "\t退换"
