@@ -34,7 +34,7 @@ static int show(void *user, const fv_event *event)
                     (long long)event->steps, event->loss, event->tokens_per_s, event->seconds_left);
         break;
     case FV_EVENT_EPOCH:
-        fprintf(to, "epoch %lld: %s %.3f%s\n", (long long)event->epoch, event->metric, event->value, event->best ? ", the best so far" : "");
+        fprintf(to, "epoch %lld: %s %.3f%s\n", (long long)event->epoch + 1, event->metric, event->value, event->best ? ", the best so far" : "");
         break;
     case FV_EVENT_DONE:
         fprintf(to, "done in %.1f s\n", event->seconds);
