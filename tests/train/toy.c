@@ -1,0 +1,185 @@
+/* Small tasks that a small model learns in a second. What a row says is a function of its number, so
+ * that parts of the list are files that do not overlap. */
+#include "train/toy.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/str.h"
+
+static const char *const words[3][6] = {
+    {"cherry", "currant", "raspberry", "elder", "mulberry", "sloe"},
+    {"copper", "silver", "zinc", "iron", "nickel", "tin"},
+    {"danube", "长江", "loire", "oder", "volga", "tagus"},
+};
+static const char *const labels[] = {"berry", "metal", "river"};
+static const char *const fillers[] = {"we found", "there is", "they spoke of", "nobody saw", "she drew", "look at", "they sold", "he likes"};
+static const char *const endings[] = {"today", "again", "in the morning", "near home", "with care", "for a while", "at last"};
+
+static const char *keep_path(const char *name)
+{
+    static char paths[16][FV_PATH_MAX];
+    static int next;
+    char *path = paths[next++ % 16];
+    fv_err err = {0};
+    assert_int_equal(fv_path_join(path, scratch_folder(), name, &err), FV_OK);
+    return path;
+}
+
+static FILE *begin(const char **path, const char *name, const char *header)
+{
+    *path = keep_path(name);
+    FILE *file = fopen(*path, "w"); /* not fv_file_write, whose syncing takes its time */
+    assert_non_null(file);
+    fprintf(file, "%s\n", header);
+    return file;
+}
+
+const char *toy_text(const char *name, const char *text)
+{
+    const char *path = keep_path(name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+    return path;
+}
+
+static const char *filler(int i) { return fillers[(i / 18 + i) % 8]; }
+static const char *ending(int i) { return endings[(i / 7 + i) % 7]; }
+static const char *word(int class, int i) { return words[class][i % 6]; }
+
+const char *toy_classes(const char *name, int first, int last)
+{
+    const char *path;
+    FILE *file = begin(&path, name, "text\tlabel");
+    for (int i = first; i < last; i++) fprintf(file, "%s %s %s\t%s\n", filler(i), word(i % 3, i / 3), ending(i), labels[i % 3]);
+    assert_int_equal(fclose(file), 0);
+    return path;
+}
+
+const char *toy_pairs(const char *name, int first, int last)
+{
+    const char *path;
+    FILE *file = begin(&path, name, "text\ttext2\tlabel");
+    for (int i = first; i < last; i++) {
+        int a = i % 2, b = i / 2 % 2;
+        fprintf(file, "%s\t%s %s\t%s\n", word(a, i / 4 % 2), word(b, i / 8 % 2), ending(i), a == b ? "same" : "other");
+    }
+    assert_int_equal(fclose(file), 0);
+    return path;
+}
+
+const char *toy_sets(const char *name, int first, int last)
+{
+    const char *path;
+    FILE *file = begin(&path, name, "text\tlabel");
+    for (int i = first; i < last; i++) {
+        int set = i % 7 + 1;
+        fputs(filler(i), file);
+        for (int c = 0; c < 3; c++)
+            if (set >> c & 1) fprintf(file, " %s", word(c, i / 7 % 2));
+        fputs("\t", file);
+        for (int c = 0, n = 0; c < 3; c++)
+            if (set >> c & 1) fprintf(file, "%s%s", n++ ? "," : "", labels[c]);
+        fputs("\n", file);
+    }
+    assert_int_equal(fclose(file), 0);
+    return path;
+}
+
+const char *toy_numbers(const char *name, int first, int last)
+{
+    const char *path;
+    FILE *file = begin(&path, name, "text\tlabel");
+    for (int i = first; i < last; i++) fprintf(file, "%s %s %s\t%g\n", word(i % 3, 0), word(i / 3 % 3, 1), ending(i), 0.5 * (i % 3) + (i / 3 % 3) - 1.0);
+    assert_int_equal(fclose(file), 0);
+    return path;
+}
+
+void toy_options(fv_train_options *o, const char *train, const char *valid, const char *out)
+{
+    fv_train_options_init(o);
+    o->train = train;
+    o->valid = valid;
+    o->out = keep_path(out);
+    o->layers = 1;
+    o->width = 32;
+    o->heads = 2;
+    o->ffn = 48;
+    o->max_len = 24;
+    o->vocab = 400;
+    o->steps = 100;
+    o->lr = 4e-3;
+    o->batch_tokens = 256;
+    o->checkpoint_seconds = 1e6;
+}
+
+void toy_train(const fv_train_options *o)
+{
+    fv_err err = {0};
+    if (fv_train(o, &err) != FV_OK) fail_msg("training failed: %s", err.text);
+}
+
+const char *toy_hash(const char *folder)
+{
+    static char hex[8][65];
+    static int next;
+    char path[FV_PATH_MAX], *to = hex[next++ % 8];
+    fv_err err = {0};
+    assert_int_equal(fv_path_join(path, folder, "model.safetensors", &err), FV_OK);
+    if (fv_sha256_file(path, to, &err) != FV_OK) fail_msg("%s", err.text);
+    return to;
+}
+
+const char *toy_model(void)
+{
+    static char folder[FV_PATH_MAX];
+    if (*folder) return folder;
+    fv_train_options o;
+    toy_options(&o, toy_classes("toy-train.tsv", 0, 90), toy_classes("toy-valid.tsv", 90, 180), "toy-model");
+    toy_train(&o);
+    snprintf(folder, sizeof folder, "%s", o.out);
+    return folder;
+}
+
+fv_model *toy_open(const char *folder)
+{
+    fv_err err = {0};
+    fv_model *model = fv_model_open(folder, &err);
+    if (!model) fail_msg("%s", err.text);
+    return model;
+}
+
+const char *toy_read(const char *folder, const char *name)
+{
+    static char text[1 << 16];
+    char path[FV_PATH_MAX];
+    fv_err err = {0};
+    assert_int_equal(fv_path_join(path, folder, name, &err), FV_OK);
+    FILE *file = fopen(path, "r");
+    if (!file) fail_msg("%s is missing", path);
+    size_t n = fread(text, 1, sizeof text - 1, file);
+    text[n] = 0;
+    fclose(file);
+    return text;
+}
+
+double toy_metric(const fv_report *report, const char *name)
+{
+    for (size_t i = 0; i < report->n_metrics; i++)
+        if (strcmp(report->metrics[i].name, name) == 0) return report->metrics[i].value;
+    fail_msg("no metric %s", name);
+    return 0;
+}
+
+void toy_contains_at(const char *text, const char *part, const char *file, int line)
+{
+    if (strstr(text, part)) return;
+    print_error("\"%s\"\ndoes not contain \"%s\"\n", text, part);
+    _fail(file, line);
+}
