@@ -34,13 +34,12 @@ static json_t *result_json(const fv_bench_result *r)
 }
 
 /* Lines appear as they are measured, so the columns' widths are fixed beforehand. */
-static void print_line(struct printer *p, const fv_bench_result *r)
+static void print_line(const struct printer *p, const fv_bench_result *r)
 {
     char share[16] = "";
     if (!p->any) printf("%-44s %12s  %-12s %9s  %s\n", "case", "median", "unit", "of peak", "lowest to highest");
     if (r->share_of_peak > 0) snprintf(share, sizeof share, "%.0f %%", 100 * r->share_of_peak);
     printf("%-44s %12.5g  %-12s %9s  %.5g to %.5g, %d runs\n", r->name, r->value, r->unit, share, r->min, r->max, r->runs);
-    p->any = true;
 }
 
 static void on_result(void *user, const fv_bench_result *r)
@@ -49,6 +48,7 @@ static void on_result(void *user, const fv_bench_result *r)
     if (p->status) return;
     if (p->json) p->status = cli_json_line(result_json(r), p->err);
     else print_line(p, r);
+    p->any = true;
     if (!p->status) p->status = cli_flush(p->err);
 }
 
@@ -58,7 +58,10 @@ static fv_status run(void *user, fv_err *err)
     struct printer p = {.json = args->common.json, .err = err};
     if (!args->common.json && !args->common.quiet) fprintf(stderr, "%s, instruction set %s\n", args->what, fv_isa());
     fv_status status = fv_bench(args->what, args->only, on_result, &p, err);
-    return p.status ? p.status : status;
+    if (p.status) return p.status;
+    if (status == FV_OK && !p.any)
+        return FV_FAIL(err, FV_E_ARGUMENT, "no case of %s has \"%.100s\" in its name; without --only all are run, and named", args->what, args->only ? args->only : "");
+    return status;
 }
 
 static const char *const examples[] = {

@@ -1,7 +1,7 @@
 /* fovea explain: the words of a text shaded by how much the answer read them.
  *
- * Shading is a background colour on a terminal, and elsewhere a block after the word, ▁ to █. Both
- * are relative to the strongest word, since weights shrink as texts grow. */
+ * Shading is a background colour on a terminal, and elsewhere a block after the word, ▁ to █. It is
+ * relative to the strongest word, since weights shrink as texts grow. */
 #include <string.h>
 
 #include "cli/commands.h"
@@ -60,11 +60,13 @@ static json_t *answer_json(const struct answer *a)
 
 /* ---- Text ---- */
 
-static float strongest(const struct answer *a)
+/* The weight that gets full shade: the strongest, but at least twice an even share, so that words read
+ * alike do not all shine. */
+static float full_weight(const struct answer *a)
 {
-    float most = 0;
+    float most = a->n ? 2 / (float)a->n : 1;
     for (size_t i = 0; i < a->n; i++) most = a->words[i].weight > most ? a->words[i].weight : most;
-    return most > 0 ? most : 1;
+    return most;
 }
 
 /* Bytes outside words, or of a word, made harmless for a terminal. */
@@ -90,7 +92,7 @@ static fv_status put_part(fv_buf *out, const struct answer *a, int part, bool co
 {
     const char *text = part ? a->text.text2 : a->text.text;
     size_t at = 0, len = part ? a->text.len2 : a->text.len;
-    float most = strongest(a);
+    float most = full_weight(a);
     fv_status status = FV_OK;
     for (size_t i = 0; i < a->n; i++) {
         const fv_word *w = &a->words[i];
@@ -156,7 +158,7 @@ const cli_command cli_explain = {
     .name = "explain",
     .says = "shows which words of a text the answer read",
     .text = "Prints the best label, then the text with each word shaded by the attention that reached the answer (attention rollout): a "
-            "background colour on a terminal, a block from ▁ to █ elsewhere, both relative to the strongest word. It shows where the model "
+            "background colour on a terminal, a block from ▁ to █ elsewhere, relative to the strongest word. It shows where the model "
             "looked, which is no proof of why it decided.",
     .examples = examples,
     .operands = operands, .n_operands = FV_COUNT(operands),

@@ -1,11 +1,13 @@
 /* fovea inspect: all that is known of a model, as a page or as the library's JSON.
  *
  * The page follows the JSON, whatever it holds: a new key needs no change here. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "cli/commands.h"
+#include "cli/record.h"
 #include "cli/term.h"
 
 struct args {
@@ -19,7 +21,8 @@ static const cli_option operands[] = {
     {"MODEL", NULL, "a model folder", AT(model), .needed = true},
 };
 
-#define KEY_COLUMNS 18
+#define KEY_COLUMNS 20
+#define FEW 6 /* of what fits on a line */
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -54,6 +57,109 @@ static void show_scalar(char *out, size_t size, const char *key, const json_t *v
     else snprintf(out, size, "none");
 }
 
+/* A line "  key    text", the text made harmless and cut to the terminal. */
+static fv_status print_line(const char *key, const char *text, int depth, fv_err *err)
+{
+    fv_buf line = {0};
+    char name[64];
+    fv_status status;
+    size_t room = (size_t)cli_width(stdout);
+    show_key(name, sizeof name, key);
+    FV_TRY(fv_buf_printf(&line, err, "%*s%-*s  ", 2 * depth, "", KEY_COLUMNS - 2 * depth, name));
+    size_t used = cli_text_width(line.data, line.len);
+    FV_TRY(cli_add_cut(&line, text, strlen(text), room > used + 8 ? room - used : room ? 8 : 0, err));
+    printf("%s\n", line.data);
+done:
+    fv_buf_release(&line);
+    return status;
+}
+
+static bool is_scalar(const json_t *value) { return !json_is_object(value) && !json_is_array(value); }
+
+/* ---- Arrays ---- */
+
+/* Names and numbers in a row, "77: a, b, c"; a short list needs no count. */
+static fv_status add_list(fv_buf *text, const json_t *array, fv_err *err)
+{
+    fv_status status = FV_OK;
+    size_t n = json_array_size(array);
+    if (n > FEW) FV_TRY(fv_buf_printf(text, err, "%zu: ", n));
+    for (size_t i = 0; i < n; i++) {
+        char item[256];
+        show_scalar(item, sizeof item, "", json_array_get(array, i));
+        FV_TRY(fv_buf_printf(text, err, "%s%s", i ? ", " : "", item));
+    }
+    if (n == 0) status = fv_buf_puts(text, "none", err);
+done:
+    return status;
+}
+
+/* Objects with the same keys, under the keys of the first. */
+static fv_status print_objects(const char *key, const json_t *array, fv_err *err)
+{
+    const char *heads[CLI_COLUMNS], *name;
+    json_t *value;
+    cli_table table;
+    size_t n = 0;
+    fv_buf text = {0};
+    json_object_foreach(json_array_get(array, 0), name, value) if (n < CLI_COLUMNS) heads[n++] = name;
+    cli_table_init(&table, heads, n);
+    for (size_t i = 0; i < json_array_size(array); i++)
+        for (size_t c = 0; c < n; c++) {
+            char cell[256] = "";
+            value = json_object_get(json_array_get(array, i), heads[c]);
+            text.len = 0;
+            if (json_is_array(value) && add_list(&text, value, err) == FV_OK) snprintf(cell, sizeof cell, "%s", text.data);
+            else if (value && is_scalar(value)) show_scalar(cell, sizeof cell, heads[c], value);
+            cli_table_add(&table, "%s", cell);
+        }
+    fv_buf_release(&text);
+    printf("\n%s\n", key);
+    return cli_table_print(&table, err);
+}
+
+static fv_status print_array(const char *key, const json_t *array, int depth, fv_err *err)
+{
+    if (json_is_object(json_array_get(array, 0))) return print_objects(key, array, err);
+    fv_buf text = {0};
+    fv_status status = add_list(&text, array, err);
+    if (status == FV_OK) status = print_line(key, text.data, depth, err);
+    fv_buf_release(&text);
+    return status;
+}
+
+/* ---- Objects ---- */
+
+/* {"value", "low", "high"} as "88.1 %  (87.2 to 89.0 %)". False if it is none of these. */
+static bool show_metric(char *out, size_t size, const char *key, const json_t *object)
+{
+    cli_figure figure, interval;
+    double value = cli_record_number(object, "value"), low = cli_record_number(object, "low"), high = cli_record_number(object, "high");
+    if (isnan(value) || isnan(low) || isnan(high)) return false;
+    snprintf(out, size, "%s  (%s)", cli_show_figure(&figure, key, value), cli_show_interval(&interval, key, low, high));
+    return true;
+}
+
+/* A small object within a section as one line: "path a.tsv, rows 60". A hash is known by its first digits. */
+static bool show_small(char *out, size_t size, const json_t *object)
+{
+    const char *key;
+    json_t *value;
+    size_t at = 0;
+    if (json_object_size(object) > FEW) return false;
+    out[0] = 0;
+    json_object_foreach((json_t *)object, key, value)
+    {
+        char text[256], name[64];
+        if (!is_scalar(value)) return false;
+        show_key(name, sizeof name, key);
+        show_scalar(text, sizeof text, key, value);
+        if (strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64) text[12] = 0;
+        if (at < size) at += (size_t)snprintf(out + at, size - at, "%s%s %s", at ? ", " : "", name, text);
+    }
+    return true;
+}
+
 static fv_status print_value(const char *key, const json_t *value, int depth, fv_err *err);
 
 static fv_status print_object(const json_t *object, int depth, fv_err *err)
@@ -68,65 +174,16 @@ static fv_status print_object(const json_t *object, int depth, fv_err *err)
     return FV_OK;
 }
 
-/* A line "  key    text", the text made harmless and cut to the terminal. */
-static fv_status print_line(const char *key, const char *text, int depth, fv_err *err)
-{
-    fv_buf line = {0};
-    char name[64];
-    fv_status status;
-    size_t room = (size_t)cli_width(stdout);
-    show_key(name, sizeof name, key);
-    FV_TRY(fv_buf_printf(&line, err, "%*s%-*s ", 2 * depth, "", KEY_COLUMNS - 2 * depth, name));
-    size_t used = cli_text_width(line.data, line.len);
-    FV_TRY(cli_add_cut(&line, text, strlen(text), room > used + 8 ? room - used : room ? 8 : 0, err));
-    printf("%s\n", line.data);
-done:
-    fv_buf_release(&line);
-    return status;
-}
-
-static bool is_scalar(const json_t *value) { return !json_is_object(value) && !json_is_array(value); }
-
-/* Names and numbers in a row: "a, b, c". */
-static fv_status print_list(const char *key, const json_t *array, int depth, fv_err *err)
-{
-    fv_buf text = {0};
-    fv_status status = FV_OK;
-    for (size_t i = 0; i < json_array_size(array); i++) {
-        char item[256];
-        show_scalar(item, sizeof item, "", json_array_get(array, i));
-        FV_TRY(fv_buf_printf(&text, err, "%s%s", i ? ", " : "", item));
-    }
-    FV_TRY(print_line(key, text.len ? text.data : "none", depth, err));
-done:
-    fv_buf_release(&text);
-    return status;
-}
-
-static fv_status print_array(const char *key, const json_t *array, int depth, fv_err *err)
-{
-    bool plain = true;
-    for (size_t i = 0; i < json_array_size(array); i++) plain = plain && is_scalar(json_array_get(array, i));
-    if (plain) return print_list(key, array, depth, err);
-    printf("%*s%s\n", 2 * depth, "", key);
-    for (size_t i = 0; i < json_array_size(array); i++) {
-        const json_t *item = json_array_get(array, i);
-        fv_status status = json_is_object(item) ? print_object(item, depth + 1, err) : print_value("-", item, depth + 1, err);
-        if (status) return status;
-    }
-    return FV_OK;
-}
-
 static fv_status print_value(const char *key, const json_t *value, int depth, fv_err *err)
 {
-    char text[512], name[64];
+    char text[1024], name[64];
     if (json_is_array(value)) return print_array(key, value, depth, err);
-    if (json_is_object(value)) {
+    if (is_scalar(value)) show_scalar(text, sizeof text, key, value);
+    else if (!show_metric(text, sizeof text, key, value) && !(depth > 0 && show_small(text, sizeof text, value))) {
         show_key(name, sizeof name, key);
         printf("%s%*s%s\n", depth ? "" : "\n", 2 * depth, "", name);
         return print_object(value, depth + 1, err);
     }
-    show_scalar(text, sizeof text, key, value);
     return print_line(key, text, depth, err);
 }
 

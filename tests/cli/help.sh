@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2001
 # What is made from the table of commands: help, the man page, completions. Their examples work.
 . tests/cli/lib/program.sh
 

@@ -1,5 +1,5 @@
 # A model's life: train, eval, classify, explain, inspect, compare; stopped and resumed; refused.
-# shellcheck disable=SC2016 # what is in single quotes is for an inner shell
+# shellcheck shell=sh disable=SC2016 # what is in single quotes is for an inner shell
 . tests/cli/lib/program.sh
 cd "$scratch" || exit 1
 unset TERM
@@ -105,18 +105,26 @@ expect_equal "a reader that leaves early is no news" "$messages" ""
 split "$fovea" classify models/shop test.tsv --text nothing
 expect_status "a missing column" 3
 
-mkfifo in
-"$fovea" classify models/shop < in > answers &
-exec 3> in
-echo 'where is my parcel' >&3
-waited=0
-while [ ! -s answers ] && [ $waited -lt 100 ]; do
-    sleep 0.1
-    waited=$((waited + 1))
-done
-expect_equal "a line is answered while the pipe stays open" "$(wc -l < answers | tr -d ' ')" 1
-exec 3>&-
-wait
+# answered_at_once NAME LINE OPTIONS…: one line is answered while the pipe stays open.
+answered_at_once() {
+    name=$1 line=$2
+    shift 2
+    rm -f in answers
+    mkfifo in
+    "$fovea" classify models/shop "$@" < in > answers &
+    exec 3> in
+    echo "$line" >&3
+    waited=0
+    while [ ! -s answers ] && [ $waited -lt 100 ]; do
+        sleep 0.1
+        waited=$((waited + 1))
+    done
+    expect_equal "$name" "$(wc -l < answers | tr -d ' ')" 1
+    exec 3>&-
+    wait
+}
+answered_at_once "a line is answered at once" 'where is my parcel'
+answered_at_once "so is an object" '{"text":"where is my parcel"}' - --text text
 
 # ---- explain, inspect, runs ----
 
@@ -125,7 +133,7 @@ split "$fovea" explain models/shop --input "$text"
 expect_status "explain" 0
 expect_match "explain: the label first" "$(echo "$out" | head -n 1)" '^delivery	[0-9.]+$'
 expect_equal "explain: the text itself, marks aside" "$(echo "$out" | sed -n 3p | sed 's/[▁▂▃▄▅▆▇█]//g')" "$text"
-expect_match "explain: marks" "$out" '█'
+expect_match "explain: marks" "$out" 'where(▁|▂|▃|▄|▅|▆|▇|█) is'
 split "$fovea" explain models/shop --input "$text" --json
 expect_match "explain --json" "$out" '^\{"label":"delivery","score":[0-9.]+,"words":\[\{"text":"where","begin":0,"end":5,"part":0,"weight":[0-9.e-]+\}'
 expect_equal "weights sum to one" "$(echo "$out" | grep -o '"weight":[0-9.e-]*' | awk -F : '{ s += $2 } END { print (s > 0.999 && s < 1.001) ? "yes" : s }')" yes
@@ -136,7 +144,9 @@ expect_status "explain nothing" 0
 
 split "$fovea" inspect models/shop
 expect_status "inspect" 0
-expect_match "inspect: labels" "$out" '退换'
+expect_match "inspect: labels" "$out" '^labels  *delivery, money back, 退换$'
+expect_match "inspect: figures with intervals" "$out" '^    accuracy  *[0-9.]+ %  \([0-9.]+ to [0-9.]+ %\)$'
+expect_match "inspect: tensors in a table" "$out" '^classifier\.bias  *F32  *3$'
 split "$fovea" inspect models/shop --json
 expect_equal "inspect --json is one object" "$(echo "$out" | grep -c '^{.*}$')" 1
 
@@ -168,6 +178,7 @@ expect_equal "classify pairs" "$("$fovea" classify pair pair.tsv --text q --text
 # ---- stopped and resumed ----
 
 learn --out models/whole --epochs 120
+# shellcheck disable=SC2086
 "$fovea" train classify --train train.tsv --valid valid.tsv $tiny --out models/cut --epochs 120 > /dev/null 2> stopped &
 pid=$!
 waited=0

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # fovea runs: finds records, sorts them, forgives what is missing, and lines up its table.
 . tests/cli/lib/program.sh
 

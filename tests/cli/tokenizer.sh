@@ -1,5 +1,5 @@
 # fovea tokenizer: train, encode and decode, from files, tables and pipes.
-# shellcheck disable=SC2016 # what is in single quotes is for an inner shell
+# shellcheck shell=sh disable=SC2016 # what is in single quotes is for an inner shell
 . tests/cli/lib/program.sh
 cd "$scratch" || exit 1
 

@@ -1,4 +1,4 @@
-# shellcheck disable=SC2016 # what is in single quotes is for an inner shell, or a message
+# shellcheck shell=sh disable=SC2016 # what is in single quotes is for an inner shell, or a message
 # Wrong usage: every command says what is wrong, exits 2, and touches nothing.
 . tests/cli/lib/program.sh
 
@@ -49,6 +49,7 @@ t='train classify --train no-such.tsv'
         wrong "$command with an unknown option" 'unknown option "nothing-like-it" of' $command --nothing-like-it
     done
 }
+wrong "a benchmark without such a case" 'no case of peak has "moon" in its name' bench peak --only moon
 expect_match "the hint names the command" "$messages" '`fovea bench --help` explains it'
 
 # Files that are not there, or are not what they should be.
