@@ -44,7 +44,7 @@ static fv_status evaluate(fv_report *report, fv_session *s, const char *path, co
     logits = fv_alloc(data.n * (size_t)m->encoder.config.outputs * sizeof *logits, err);
     if (!logits) { status = FV_E_MEMORY; goto done; }
     FV_TRY(score_rows(s, &data, logits, err));
-    FV_TRY(fv_evaluate(report, &data, &m->head, logits, m->encoder.config.outputs, o->seed, pool, err));
+    FV_TRY(fv_evaluate(report, &data, &m->head, logits, m->encoder.config.outputs, o->seed, true, pool, err));
     report->cut = s->cut - cut;
     report->unknown_labels = data.unknown;
     report->skipped = data.skipped;

@@ -1,5 +1,4 @@
 /* fv_model_inspect: all that a model folder says of itself, as one JSON object. */
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -74,10 +73,13 @@ char *fv_model_inspect(const char *folder, fv_err *err)
     fv_model *m = fv_model_open(folder, err);
     if (!m) return NULL;
     json_t *tree = describe(folder, m, err);
-    char *text = tree ? json_dumps(tree, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
-    char *copy = text ? strdup(text) : NULL; /* the caller's free() */
-    if (tree && !copy) FV_FAIL(err, FV_E_MEMORY, "%s: out of memory", folder);
-    free(text);
+    fv_buf text = {0};
+    char *copy = NULL;
+    if (tree && fv_json_print(tree, 2, &text, err) == FV_OK) {
+        copy = strdup(text.data); /* the caller's free() */
+        if (!copy) FV_FAIL(err, FV_E_MEMORY, "%s: out of memory", folder);
+    }
+    fv_buf_release(&text);
     json_decref(tree);
     fv_model_close(m);
     return copy;

@@ -222,6 +222,15 @@ fv_grad_to fv_grad(const fv_node *node, int i)
     return to;
 }
 
+fv_grad_to fv_grad_zeroed(const fv_node *node, int i)
+{
+    fv_grad_to to = fv_grad(node, i);
+    if (to.data && !to.add)
+        for (int64_t r = 0; r < node->in[i]->rows; r++) memset(to.data + r * to.stride, 0, (size_t)node->in[i]->cols * sizeof(float));
+    to.add = true;
+    return to;
+}
+
 void fv_graph_keep(fv_graph *graph, fv_tensor *tensor)
 {
     (void)graph;

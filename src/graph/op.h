@@ -77,6 +77,8 @@ typedef struct fv_grad_to {
 
 /* Where backward puts the gradient of input i; marks it as set. Call once for each input. */
 fv_grad_to fv_grad(const fv_node *node, int i);
+/* The same for kernels that can only add: what would be set is zero-filled first. */
+fv_grad_to fv_grad_zeroed(const fv_node *node, int i);
 
 /* For builders: adds a node with a copy of args. in[i] may be NULL for an absent optional input
  * (`required`: bits of those that may not be); a NULL required input or an earlier error gives NULL. */

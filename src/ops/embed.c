@@ -47,11 +47,8 @@ static void backward(const fv_node *node, const fv_run *run)
     const args *a = node->args;
     const fv_tensor *y = node->out;
     for (int t = 0; t < node->n_in; t++) {
-        fv_grad_to d = fv_grad(node, t);
-        if (!d.data) continue;
-        if (!d.add)
-            for (int64_t r = 0; r < node->in[t]->rows; r++) fv_copy_rows(d.data + r * d.stride, d.stride, false, d.data + r * d.stride, d.stride, 0, 1, y->cols, NULL);
-        fv_scatter_rows(d.data, d.stride, y->grad, y->grad_stride, a->ids[t], a->scales[t], y->rows, y->cols, run->pool);
+        fv_grad_to d = fv_grad_zeroed(node, t);
+        if (d.data) fv_scatter_rows(d.data, d.stride, y->grad, y->grad_stride, a->ids[t], a->scales[t], y->rows, y->cols, run->pool);
     }
 }
 

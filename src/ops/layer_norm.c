@@ -36,9 +36,7 @@ static void forward(const fv_node *node, const fv_run *run)
 static void backward(const fv_node *node, const fv_run *run)
 {
     const fv_tensor *x = node->in[X], *y = node->out;
-    fv_grad_to dx = fv_grad(node, X), dw = fv_grad(node, W), db = fv_grad(node, B);
-    if (dw.data && !dw.add) fv_copy_rows(dw.data, dw.stride, false, dw.data, dw.stride, 0, 1, x->cols, NULL);
-    if (db.data && !db.add) fv_copy_rows(db.data, db.stride, false, db.data, db.stride, 0, 1, x->cols, NULL);
+    fv_grad_to dx = fv_grad(node, X), dw = fv_grad_zeroed(node, W), db = fv_grad_zeroed(node, B);
     fv_layer_norm_backward(dx.data, dx.stride, dx.add, dw.data, db.data, y->grad, y->grad_stride, x->data, x->stride, node->in[W]->data,
                            node->aux, node->aux + x->rows, x->rows, x->cols, run->pool, node->scratch);
 }

@@ -1,10 +1,9 @@
 /* The state of a training in one file, so that one rename moves from a whole state to a whole state:
  * weights, moments and the best weights so far as tensors; recipe, data and position as JSON in the
  * file's metadata. Killed at any moment, the file is the last complete one. */
-#include <stdlib.h>
 #include <string.h>
 
-#include "train/trainer.h"
+#include "train/training.h"
 
 static const char version_key[] = "fovea_checkpoint", state_key[] = "state", recipe_key[] = "recipe", data_key[] = "data";
 
@@ -14,24 +13,26 @@ bool fv_checkpoint_exists(const char *out)
     return fv_path_join(path, out, FV_CHECKPOINT, NULL) == FV_OK && fv_file_exists(path);
 }
 
+/* Takes the tree; the text is the caller's to fv_free. */
 static char *dump(json_t *tree, fv_err *err)
 {
-    char *text = tree ? json_dumps(tree, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
-    char *copy = text ? fv_strdup(text, err) : NULL;
-    if (!copy) FV_FAIL(err, FV_E_MEMORY, "checkpoint: out of memory");
+    fv_buf text = {0};
+    if (!tree || fv_json_print(tree, 0, &text, err) != FV_OK) {
+        FV_FAIL(err, FV_E_MEMORY, "checkpoint: out of memory");
+        fv_buf_release(&text);
+    }
     json_decref(tree);
-    free(text);
-    return copy;
+    return text.data;
 }
 
-static char *dump_state(const fv_trainer *t, fv_err *err)
+static char *dump_state(const fv_training *t, fv_err *err)
 {
     uint64_t log_bytes, event_bytes;
     fv_record_sizes(&t->record, &log_bytes, &event_bytes);
     return dump(json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:b, s:I, s:I}",
         "steps", (json_int_t)t->recipe.steps, "step", (json_int_t)t->step, "epoch", (json_int_t)t->epoch, "batch", (json_int_t)t->batch,
         "tokens", (json_int_t)t->tokens, "epochs_since_best", (json_int_t)t->epochs_since_best, "best_step", (json_int_t)t->best_step,
-        "best_value", t->best_value, "seconds", fv_trainer_seconds(t), "done_early", t->done_early,
+        "best_value", t->best_value, "seconds", fv_training_seconds(t), "done_early", t->done_early,
         "log_bytes", (json_int_t)log_bytes, "event_bytes", (json_int_t)event_bytes), err);
 }
 
@@ -40,7 +41,7 @@ static fv_st_tensor vector(const char *name, const float *data, int64_t n)
     return (fv_st_tensor){.name = name, .dtype = FV_F32, .rank = 1, .shape = {n}, .data = data, .bytes = (size_t)n * sizeof *data};
 }
 
-fv_status fv_checkpoint_save(fv_trainer *t, fv_err *err)
+fv_status fv_checkpoint_save(fv_training *t, fv_err *err)
 {
     fv_status status = FV_OK;
     char path[FV_PATH_MAX];
@@ -75,16 +76,19 @@ static fv_status compare(const json_t *then, const json_t *now, const char *path
     json_object_foreach((json_t *)(uintptr_t)now, key, value) {
         const json_t *old = json_object_get(then, key);
         if (old && json_equal(old, value)) continue;
-        char *a = old ? json_dumps(old, JSON_ENCODE_ANY) : NULL, *b = json_dumps(value, JSON_ENCODE_ANY);
-        fv_status status = FV_FAIL(err, FV_E_ARGUMENT, "%s: was made with %s = %s, now %s is asked; resume with the options and data it began with, or remove it to begin anew", path, key, a ? a : "nothing", b ? b : "?");
-        free(a);
-        free(b);
+        fv_buf before = {0}, after = {0};
+        if (old) fv_json_print(old, 0, &before, NULL);
+        fv_json_print(value, 0, &after, NULL);
+        fv_status status = FV_FAIL(err, FV_E_ARGUMENT, "%s: was made with %s = %s, now %s is asked; resume with the options and data it began with, or remove it to begin anew",
+                                   path, key, before.data ? before.data : "nothing", after.data ? after.data : "nothing");
+        fv_buf_release(&before);
+        fv_buf_release(&after);
         return status;
     }
     return FV_OK;
 }
 
-static fv_status check_same(const fv_trainer *t, const fv_safetensors *file, fv_err *err)
+static fv_status check_same(const fv_training *t, const fv_safetensors *file, fv_err *err)
 {
     fv_status status = FV_OK;
     json_t *recipe = NULL, *data = NULL, *recipe_now = fv_recipe_to_json(&t->recipe, err);
@@ -115,7 +119,7 @@ static fv_status copy_vector(const fv_safetensors *file, const char *name, float
     return FV_OK;
 }
 
-static fv_status restore_state(fv_trainer *t, const fv_safetensors *file, uint64_t *log_bytes, uint64_t *event_bytes, fv_err *err)
+static fv_status restore_state(fv_training *t, const fv_safetensors *file, uint64_t *log_bytes, uint64_t *event_bytes, fv_err *err)
 {
     fv_status status = FV_OK;
     const char *where = file->path;
@@ -141,7 +145,7 @@ done:
     return status;
 }
 
-static fv_status restore_from(fv_trainer *t, const fv_safetensors *file, uint64_t *log_bytes, uint64_t *event_bytes, fv_err *err)
+static fv_status restore_from(fv_training *t, const fv_safetensors *file, uint64_t *log_bytes, uint64_t *event_bytes, fv_err *err)
 {
     fv_status status = FV_OK;
     int64_t n = t->encoder.params.n_floats;
@@ -159,7 +163,7 @@ done:
     return status;
 }
 
-fv_status fv_checkpoint_restore(fv_trainer *t, uint64_t *log_bytes, uint64_t *event_bytes, bool *found, fv_err *err)
+fv_status fv_checkpoint_restore(fv_training *t, uint64_t *log_bytes, uint64_t *event_bytes, bool *found, fv_err *err)
 {
     fv_status status = FV_OK;
     fv_safetensors file = {0};
@@ -175,7 +179,7 @@ done:
     return status;
 }
 
-fv_status fv_checkpoint_remove(fv_trainer *t, fv_err *err)
+fv_status fv_checkpoint_remove(fv_training *t, fv_err *err)
 {
     char path[FV_PATH_MAX];
     fv_status status = fv_path_join(path, t->o->out, FV_CHECKPOINT, err);

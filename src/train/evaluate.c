@@ -37,7 +37,7 @@ static fv_status collect_truth(truth *a, const fv_dataset *data, fv_labels kind,
     return FV_OK;
 }
 
-fv_status fv_evaluate(fv_report *report, const fv_dataset *data, const fv_model_head *head, const float *logits, int outputs, uint64_t seed, fv_pool *pool, fv_err *err)
+fv_status fv_evaluate(fv_report *report, const fv_dataset *data, const fv_model_head *head, const float *logits, int outputs, uint64_t seed, bool intervals, fv_pool *pool, fv_err *err)
 {
     fv_status status = FV_OK;
     truth a = {0};
@@ -49,7 +49,7 @@ fv_status fv_evaluate(fv_report *report, const fv_dataset *data, const fv_model_
     fv_infer_scores(head, scores, data->n, outputs);
     fv_predictions p = {
         .kind = head->kind, .n = data->n, .n_labels = outputs, .names = head->labels.names, .scores = scores,
-        .truth = a.labels, .truth_offsets = a.offsets, .values = a.values, .seed = seed,
+        .truth = a.labels, .truth_offsets = a.offsets, .values = a.values, .seed = seed, .values_only = !intervals,
     };
     FV_TRY(fv_metrics_compute(report, &p, pool, err));
 done:

@@ -10,26 +10,26 @@
 #include "ops.h"
 #include "train/evaluate.h"
 #include "train/schedule.h"
-#include "train/trainer.h"
+#include "train/training.h"
 
 enum { TIMED_STEPS = 20 };
 
-double fv_trainer_seconds(const fv_trainer *t) { return t->seconds + fv_now() - t->started; }
+double fv_training_seconds(const fv_training *t) { return t->seconds + fv_now() - t->started; }
 
-static fv_event blank_event(const fv_trainer *t, fv_event_kind kind)
+static fv_event blank_event(const fv_training *t, fv_event_kind kind)
 {
     return (fv_event){
         .size = sizeof(fv_event), .kind = kind, .text = "", .step = t->step, .steps = t->recipe.steps, .epoch = t->epoch,
-        .tokens = t->tokens, .loss = t->loss, .lr = t->lr, .grad_norm = t->grad_norm, .seconds = fv_trainer_seconds(t), .metric = "",
+        .tokens = t->tokens, .loss = t->loss, .lr = t->lr, .grad_norm = t->grad_norm, .seconds = fv_training_seconds(t), .metric = "",
     };
 }
 
-static void send(fv_trainer *t, const fv_event *event)
+static void send(fv_training *t, const fv_event *event)
 {
     if (t->o->on_event && t->o->on_event(t->o->on_event_user, event)) t->stop = 1;
 }
 
-void fv_trainer_say(fv_trainer *t, const char *format, ...)
+void fv_training_say(fv_training *t, const char *format, ...)
 {
     char text[1024];
     va_list args;
@@ -43,7 +43,7 @@ void fv_trainer_say(fv_trainer *t, const char *format, ...)
 
 /* ---- One shard ---- */
 
-static fv_tensor *build_loss(fv_trainer *t, const fv_batch *batch, fv_tensor *logits)
+static fv_tensor *build_loss(fv_training *t, const fv_batch *batch, fv_tensor *logits)
 {
     fv_graph_scope(t->graph, "loss");
     int outputs = t->recipe.encoder.outputs;
@@ -64,7 +64,7 @@ static fv_tensor *build_loss(fv_trainer *t, const fv_batch *batch, fv_tensor *lo
     return fv_cross_entropy(t->graph, logits, t->labels, (float)t->recipe.label_smoothing);
 }
 
-fv_status fv_trainer_shard(fv_trainer *t, const fv_batch *batch, int shard, bool plan_only, double *loss, fv_err *err)
+fv_status fv_training_shard(fv_training *t, const fv_batch *batch, int shard, bool plan_only, double *loss, fv_err *err)
 {
     uint64_t key = fv_mix(fv_mix(t->recipe.seed, (uint64_t)t->step), (uint64_t)shard);
     float *grad = fv_shards_slot(&t->shards);
@@ -82,7 +82,7 @@ fv_status fv_trainer_shard(fv_trainer *t, const fv_batch *batch, int shard, bool
 
 /* ---- One step ---- */
 
-static void next_batch(fv_trainer *t, fv_batch *batch)
+static void next_batch(fv_training *t, fv_batch *batch)
 {
     if (t->batch >= (int64_t)t->train.sampler.n_batches) {
         t->batch = 0;
@@ -91,14 +91,14 @@ static void next_batch(fv_trainer *t, fv_batch *batch)
     fv_sampler_get(&t->train.sampler, (size_t)t->batch++, batch);
 }
 
-static fv_status sum_shards(fv_trainer *t, fv_err *err)
+static fv_status sum_shards(fv_training *t, fv_err *err)
 {
     t->loss = 0;
     for (int i = 0; i < t->recipe.accumulate; i++) {
         fv_batch batch;
         double loss = 0;
         next_batch(t, &batch);
-        fv_status status = fv_trainer_shard(t, &batch, i, false, &loss, err);
+        fv_status status = fv_training_shard(t, &batch, i, false, &loss, err);
         if (status != FV_OK) return status;
         fv_shards_push(&t->shards, t->pool);
         t->loss += loss / t->recipe.accumulate;
@@ -107,7 +107,7 @@ static fv_status sum_shards(fv_trainer *t, fv_err *err)
     return FV_OK;
 }
 
-static void update(fv_trainer *t, float *grad, float scale)
+static void update(fv_training *t, float *grad, float scale)
 {
     const fv_recipe *r = &t->recipe;
     double turn = (double)t->step + 1;
@@ -123,7 +123,7 @@ static void update(fv_trainer *t, float *grad, float scale)
     fv_params_changed(&t->encoder.params);
 }
 
-static fv_status take_step(fv_trainer *t, fv_err *err)
+static fv_status take_step(fv_training *t, fv_err *err)
 {
     const fv_recipe *r = &t->recipe;
     fv_status status = sum_shards(t, err);
@@ -138,7 +138,7 @@ static fv_status take_step(fv_trainer *t, fv_err *err)
     return FV_OK;
 }
 
-static fv_status tell_step(fv_trainer *t, double seconds, fv_err *err)
+static fv_status tell_step(fv_training *t, double seconds, fv_err *err)
 {
     fv_event event = blank_event(t, FV_EVENT_STEP);
     double done = (double)t->step / (double)t->recipe.steps, spent = event.seconds;
@@ -155,11 +155,11 @@ static fv_status tell_step(fv_trainer *t, double seconds, fv_err *err)
 
 /* ---- Validation ---- */
 
-fv_status fv_trainer_evaluate(fv_trainer *t, fv_part *part, fv_report *report, fv_err *err)
+fv_status fv_training_evaluate(fv_training *t, fv_part *part, bool intervals, fv_report *report, fv_err *err)
 {
     fv_status status = fv_infer_rows(&t->encoder, t->infer_graph, &part->sampler, part->logits, err);
     if (status != FV_OK) return status;
-    return fv_evaluate(report, &part->data, &t->head, part->logits, t->recipe.encoder.outputs, t->recipe.seed, t->pool, err);
+    return fv_evaluate(report, &part->data, &t->head, part->logits, t->recipe.encoder.outputs, t->recipe.seed, intervals, t->pool, err);
 }
 
 static double metric(const fv_report *report, const char *name)
@@ -174,7 +174,7 @@ static const char *headline(fv_labels kind)
     return kind == FV_LABELS_SINGLE ? "accuracy" : kind == FV_LABELS_MULTI ? "micro_f1" : "r2";
 }
 
-static void keep_if_best(fv_trainer *t, double value)
+static void keep_if_best(fv_training *t, double value)
 {
     bool best = t->best_step == 0 || value > t->best_value;
     t->epochs_since_best = best ? 0 : t->epochs_since_best + 1;
@@ -184,12 +184,12 @@ static void keep_if_best(fv_trainer *t, double value)
     memcpy(t->best, t->encoder.params.block, (size_t)t->encoder.params.n_floats * sizeof *t->best);
 }
 
-static fv_status validate(fv_trainer *t, fv_err *err)
+static fv_status validate(fv_training *t, fv_err *err)
 {
     fv_status status = FV_OK;
     fv_report report = {0};
     double begun = fv_now();
-    FV_TRY(fv_trainer_evaluate(t, &t->valid, &report, err));
+    FV_TRY(fv_training_evaluate(t, &t->valid, false, &report, err));
     FV_TRY(fv_record_valid(&t->record, t->step, t->epoch, report.metrics, report.n_metrics, err));
     double value = metric(&report, headline(t->recipe.kind));
     keep_if_best(t, value);
@@ -206,14 +206,14 @@ done:
 
 /* ---- How many steps ---- */
 
-static int64_t steps_of_epochs(const fv_trainer *t, double epochs)
+static int64_t steps_of_epochs(const fv_training *t, double epochs)
 {
     int64_t batches = (int64_t)t->train.sampler.n_batches, each = (batches + t->recipe.accumulate - 1) / t->recipe.accumulate;
     return (int64_t)fmax(1, epochs * (double)each);
 }
 
 /* Times steps that are then forgotten: nothing is updated, so the run itself starts from nothing. */
-static fv_status time_steps(fv_trainer *t, double *step_seconds, double *valid_seconds, fv_err *err)
+static fv_status time_steps(fv_training *t, double *step_seconds, double *valid_seconds, fv_err *err)
 {
     fv_status status = FV_OK;
     fv_report report = {0};
@@ -226,7 +226,7 @@ static fv_status time_steps(fv_trainer *t, double *step_seconds, double *valid_s
     }
     *step_seconds = (fv_now() - begun) / steps;
     begun = fv_now();
-    FV_TRY(fv_trainer_evaluate(t, &t->valid, &report, err));
+    FV_TRY(fv_training_evaluate(t, &t->valid, false, &report, err));
     *valid_seconds = fv_now() - begun;
     t->tokens = tokens;
     t->batch = 0;
@@ -237,23 +237,23 @@ done:
     return status;
 }
 
-static fv_status fit_steps_to_time(fv_trainer *t, int64_t wanted, fv_err *err)
+static fv_status fit_steps_to_time(fv_training *t, int64_t wanted, fv_err *err)
 {
     double step_seconds, valid_seconds;
     fv_status status = time_steps(t, &step_seconds, &valid_seconds, err);
     if (status != FV_OK) return status;
     double an_epoch = (double)steps_of_epochs(t, 1), test_share = t->has_test ? (double)t->test.data.n / (double)t->valid.data.n : 0;
     /* A twentieth is left for what varies: the machine, batches, writing. */
-    double left = (t->o->max_seconds - fv_trainer_seconds(t)) * 0.95 - valid_seconds * (1 + test_share);
+    double left = (t->o->max_seconds - fv_training_seconds(t)) * 0.95 - valid_seconds * (1 + test_share);
     double each = step_seconds * 1.03 + valid_seconds / an_epoch; /* the optimiser's share was not timed */
     int64_t fit = (int64_t)(left / each);
-    if (fit < 1) return FV_FAIL(err, FV_E_ARGUMENT, "%g seconds are too few: a step takes %.3f s, a validation %.2f s, and %.1f s are gone", t->o->max_seconds, step_seconds, valid_seconds, fv_trainer_seconds(t));
+    if (fit < 1) return FV_FAIL(err, FV_E_ARGUMENT, "%g seconds are too few: a step takes %.3f s, a validation %.2f s, and %.1f s are gone", t->o->max_seconds, step_seconds, valid_seconds, fv_training_seconds(t));
     t->recipe.steps = fit < wanted ? fit : wanted;
-    fv_trainer_say(t, "a step takes %.1f ms: %lld steps (%.1f epochs) fit into %g seconds; %lld will be run", 1e3 * step_seconds, (long long)fit, (double)fit / an_epoch, t->o->max_seconds, (long long)t->recipe.steps);
+    fv_training_say(t, "a step takes %.1f ms: %lld steps (%.1f epochs) fit into %g seconds; %lld will be run", 1e3 * step_seconds, (long long)fit, (double)fit / an_epoch, t->o->max_seconds, (long long)t->recipe.steps);
     return FV_OK;
 }
 
-static fv_status settle_steps(fv_trainer *t, fv_err *err)
+static fv_status settle_steps(fv_training *t, fv_err *err)
 {
     if (t->resumed) return FV_OK;
     fv_sampler_plan(&t->train.sampler, 0);
@@ -265,24 +265,24 @@ static fv_status settle_steps(fv_trainer *t, fv_err *err)
 
 /* ---- The run ---- */
 
-static bool epoch_ended(const fv_trainer *t) { return t->batch >= (int64_t)t->train.sampler.n_batches; }
+static bool epoch_ended(const fv_training *t) { return t->batch >= (int64_t)t->train.sampler.n_batches; }
 
-static bool out_of_patience(const fv_trainer *t) { return t->recipe.patience > 0 && t->epochs_since_best >= t->recipe.patience; }
+static bool out_of_patience(const fv_training *t) { return t->recipe.patience > 0 && t->epochs_since_best >= t->recipe.patience; }
 
-static fv_status stop_here(fv_trainer *t, fv_err *err)
+static fv_status stop_here(fv_training *t, fv_err *err)
 {
     fv_status status = fv_checkpoint_save(t, err);
     if (status != FV_OK) return status;
     return FV_FAIL(err, FV_E_STOPPED, "stopped after step %lld of %lld; --resume goes on from there", (long long)t->step, (long long)t->recipe.steps);
 }
 
-static fv_status save_if_due(fv_trainer *t, fv_err *err)
+static fv_status save_if_due(fv_training *t, fv_err *err)
 {
     if (fv_now() - t->saved < t->o->checkpoint_seconds) return FV_OK;
     return fv_checkpoint_save(t, err);
 }
 
-fv_status fv_trainer_run(fv_trainer *t, fv_err *err)
+fv_status fv_training_run(fv_training *t, fv_err *err)
 {
     fv_status status = FV_OK;
     double stepping = 0;
@@ -300,7 +300,7 @@ fv_status fv_trainer_run(fv_trainer *t, fv_err *err)
         if (validates && out_of_patience(t)) t->done_early = true;
         FV_TRY(save_if_due(t, err));
     }
-    if (t->done_early) fv_trainer_say(t, "no better validation for %d epochs: stopped at step %lld of %lld", t->recipe.patience, (long long)t->step, (long long)t->recipe.steps);
+    if (t->done_early) fv_training_say(t, "no better validation for %d epochs: stopped at step %lld of %lld", t->recipe.patience, (long long)t->step, (long long)t->recipe.steps);
 done:
     return status;
 }

@@ -1,22 +1,21 @@
 /* All that is there before the first step: rows, labels, tokenizer, weights, room for gradients. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "train/trainer.h"
+#include "train/training.h"
 
 /* ---- Rows and labels ---- */
 
-static fv_status load(fv_trainer *t, fv_part *part, const char *path, bool grow, fv_err *err)
+static fv_status load(fv_training *t, fv_part *part, const char *path, bool grow, fv_err *err)
 {
     fv_status status = fv_dataset_load(&part->data, path, &t->o->columns, t->o->labels, &t->head.labels, grow, err);
     if (status != FV_OK) return status;
-    if (part->data.skipped) fv_trainer_say(t, "%s: %lld bad rows left out; the first: %s", path, (long long)part->data.skipped, part->data.skipped_first);
-    if (part->data.unknown) fv_trainer_say(t, "%s: %lld rows have labels that training never saw, and count as wrong; the first: %s", path, (long long)part->data.unknown, part->data.unknown_first);
+    if (part->data.skipped) fv_training_say(t, "%s: %lld bad rows left out; the first: %s", path, (long long)part->data.skipped, part->data.skipped_first);
+    if (part->data.unknown) fv_training_say(t, "%s: %lld rows have labels that training never saw, and count as wrong; the first: %s", path, (long long)part->data.unknown, part->data.unknown_first);
     return FV_OK;
 }
 
-static fv_status check_labels(const fv_trainer *t, fv_err *err)
+static fv_status check_labels(const fv_training *t, fv_err *err)
 {
     const fv_label_set *labels = &t->head.labels;
     fv_shown shown;
@@ -26,15 +25,15 @@ static fv_status check_labels(const fv_trainer *t, fv_err *err)
     return FV_OK;
 }
 
-static fv_status hold_back(fv_trainer *t, fv_err *err)
+static fv_status hold_back(fv_training *t, fv_err *err)
 {
     if (t->train.data.n < 10) return FV_FAIL(err, FV_E_INPUT, "%s: %zu rows are too few to hold a tenth back; give validation data (--valid)", t->o->train, t->train.data.n);
     fv_status status = fv_dataset_split(&t->train.data, 0.1, t->recipe.seed, &t->valid.data, err);
-    if (status == FV_OK) fv_trainer_say(t, "no validation file: %zu of %zu rows are held back from training", t->valid.data.n, t->valid.data.n + t->train.data.n);
+    if (status == FV_OK) fv_training_say(t, "no validation file: %zu of %zu rows are held back from training", t->valid.data.n, t->valid.data.n + t->train.data.n);
     return status;
 }
 
-static fv_status load_all(fv_trainer *t, fv_err *err)
+static fv_status load_all(fv_training *t, fv_err *err)
 {
     fv_status status = FV_OK;
     FV_TRY(load(t, &t->train, t->o->train, true, err));
@@ -52,15 +51,15 @@ done:
 }
 
 /* What the recipe was applied to: a checkpoint of other data is refused. */
-static fv_status note_hashes(fv_trainer *t, fv_err *err)
+static fv_status note_hashes(fv_training *t, fv_err *err)
 {
     json_t *tree = json_pack("{s:s, s:s}", "train", t->train.data.hash, "valid", t->o->valid ? t->valid.data.hash : "held back from train");
     if (tree && t->has_test) json_object_set_new(tree, "test", json_string(t->test.data.hash));
-    char *text = tree ? json_dumps(tree, JSON_COMPACT) : NULL;
-    t->data_hashes = text ? fv_strdup(text, err) : NULL;
+    fv_buf text = {0};
+    fv_status status = tree ? fv_json_print(tree, 0, &text, err) : FV_FAIL(err, FV_E_MEMORY, "out of memory");
     json_decref(tree);
-    free(text);
-    return t->data_hashes ? FV_OK : FV_FAIL(err, FV_E_MEMORY, "out of memory");
+    t->data_hashes = text.data;
+    return status;
 }
 
 /* ---- Tokens ---- */
@@ -83,7 +82,7 @@ static int next_text(void *user, const char **text, size_t *len, fv_err *err)
     return 0;
 }
 
-static fv_status make_tokenizer(fv_trainer *t, fv_err *err)
+static fv_status make_tokenizer(fv_training *t, fv_err *err)
 {
     if (t->o->from) {
         t->tokenizer = fv_tokenizer_open(t->o->from, err);
@@ -101,7 +100,7 @@ static fv_status make_tokenizer(fv_trainer *t, fv_err *err)
     return FV_OK;
 }
 
-static fv_status tokenize(fv_trainer *t, fv_part *part, bool trains, fv_err *err)
+static fv_status tokenize(fv_training *t, fv_part *part, bool trains, fv_err *err)
 {
     fv_status status = FV_OK;
     fv_encoding encoding = {0};
@@ -123,14 +122,14 @@ done:
     return status;
 }
 
-static fv_status tokenize_all(fv_trainer *t, fv_err *err)
+static fv_status tokenize_all(fv_training *t, fv_err *err)
 {
     fv_status status = FV_OK;
     FV_TRY(tokenize(t, &t->train, true, err));
     FV_TRY(tokenize(t, &t->valid, false, err));
     if (t->has_test) FV_TRY(tokenize(t, &t->test, false, err));
     int64_t cut = t->train.cut + t->valid.cut + t->test.cut;
-    if (cut) fv_trainer_say(t, "%lld texts have more than %d tokens: their ends are cut (--max-len)", (long long)cut, t->recipe.encoder.max_len);
+    if (cut) fv_training_say(t, "%lld texts have more than %d tokens: their ends are cut (--max-len)", (long long)cut, t->recipe.encoder.max_len);
 done:
     return status;
 }
@@ -146,7 +145,7 @@ static bool same_names(const fv_label_set *a, const fv_label_set *b)
 }
 
 /* Takes over every weight of the same name and shape; the head only when the labels are the same. */
-static void take_over(fv_trainer *t, const fv_model *from)
+static void take_over(fv_training *t, const fv_model *from)
 {
     bool same_head = from->head.kind == t->head.kind && same_names(&from->head.labels, &t->head.labels);
     for (size_t i = 0; i < t->encoder.params.n; i++) {
@@ -160,7 +159,7 @@ static void take_over(fv_trainer *t, const fv_model *from)
 }
 
 /* The architecture is the given model's; what training decides (dropout) stays the recipe's. */
-static fv_status adopt_architecture(fv_trainer *t, const fv_model *from, fv_err *err)
+static fv_status adopt_architecture(fv_training *t, const fv_model *from, fv_err *err)
 {
     const fv_train_options *o = t->o;
     const fv_encoder_config *theirs = &from->encoder.config;
@@ -174,7 +173,7 @@ static fv_status adopt_architecture(fv_trainer *t, const fv_model *from, fv_err 
     return FV_OK;
 }
 
-static fv_status make_weights(fv_trainer *t, const fv_model *from, fv_err *err)
+static fv_status make_weights(fv_training *t, const fv_model *from, fv_err *err)
 {
     fv_status status = FV_OK;
     FV_TRY(fv_encoder_init(&t->encoder, &t->recipe.encoder, err));
@@ -185,7 +184,7 @@ done:
     return status;
 }
 
-static fv_status make_vectors(fv_trainer *t, fv_err *err)
+static fv_status make_vectors(fv_training *t, fv_err *err)
 {
     size_t n = (size_t)t->encoder.params.n_floats, max_B = (size_t)t->train.sampler.max_B;
     t->moment1 = fv_alloc_zero(n, sizeof(float), err);
@@ -202,7 +201,7 @@ static fv_status make_vectors(fv_trainer *t, fv_err *err)
 
 /* Plans memory for the largest batch that any epoch can form, so that no step allocates: as many
  * sequences as fit beside one that has all remaining tokens. */
-static fv_status plan_largest(fv_trainer *t, fv_err *err)
+static fv_status plan_largest(fv_training *t, fv_err *err)
 {
     fv_status status = FV_OK;
     int32_t N = t->train.sampler.max_N, B = t->train.sampler.max_B;
@@ -212,7 +211,7 @@ static fv_status plan_largest(fv_trainer *t, fv_err *err)
     for (int32_t b = 1; b <= B; b++) offsets[b] = (int32_t)((int64_t)N * b / B);
     fv_batch batch = {.B = B, .N = N, .ids = zeros, .types = zeros, .positions = zeros, .offsets = offsets, .sequences = sequences, .rows = (uint32_t *)zeros};
     double loss;
-    FV_TRY(fv_trainer_shard(t, &batch, 0, true, &loss, err));
+    FV_TRY(fv_training_shard(t, &batch, 0, true, &loss, err));
 done:
     fv_free(zeros);
     fv_free(offsets);
@@ -220,7 +219,7 @@ done:
     return status;
 }
 
-fv_status fv_trainer_prepare(fv_trainer *t, fv_err *err)
+fv_status fv_training_prepare(fv_training *t, fv_err *err)
 {
     fv_status status = FV_OK;
     fv_model *from = NULL;
@@ -249,7 +248,7 @@ static void release_part(fv_part *part)
     fv_free(part->logits);
 }
 
-void fv_trainer_release(fv_trainer *t)
+void fv_training_release(fv_training *t)
 {
     fv_record_close(&t->record);
     fv_shards_release(&t->shards);

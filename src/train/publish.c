@@ -4,20 +4,20 @@
 #include <time.h>
 
 #include "train/evaluate.h"
-#include "train/trainer.h"
+#include "train/training.h"
 
 static const char record_name[] = "fovea.json";
 
-static fv_status out_path(const fv_trainer *t, char path[FV_PATH_MAX], const char *name, fv_err *err) { return fv_path_join(path, t->o->out, name, err); }
+static fv_status out_path(const fv_training *t, char path[FV_PATH_MAX], const char *name, fv_err *err) { return fv_path_join(path, t->o->out, name, err); }
 
-static void use_best(fv_trainer *t)
+static void use_best(fv_training *t)
 {
     if (t->best_step > 0) memcpy(t->encoder.params.block, t->best, (size_t)t->encoder.params.n_floats * sizeof(float));
     fv_params_changed(&t->encoder.params);
 }
 
 /* Scores of the validation part are softened or sharpened until they mean what they say. */
-static fv_status calibrate(fv_trainer *t, fv_err *err)
+static fv_status calibrate(fv_training *t, fv_err *err)
 {
     const fv_dataset *data = &t->valid.data;
     if (t->recipe.kind != FV_LABELS_SINGLE) return FV_OK;
@@ -39,18 +39,18 @@ static json_t *metrics_json(const fv_report *report)
     return tree;
 }
 
-static void tell_test(fv_trainer *t, const fv_report *report)
+static void tell_test(fv_training *t, const fv_report *report)
 {
     for (size_t i = 0; i < report->n_metrics; i++) {
         const fv_metric *m = &report->metrics[i];
-        fv_trainer_say(t, "test %s %.4f (95 %% interval %.4f to %.4f, %lld rows)", m->name, m->value, m->low, m->high, (long long)report->rows);
+        fv_training_say(t, "test %s %.4f (95 %% interval %.4f to %.4f, %lld rows)", m->name, m->value, m->low, m->high, (long long)report->rows);
     }
 }
 
-static fv_status score(fv_trainer *t, fv_part *part, json_t *tree, const char *key, bool tell, fv_err *err)
+static fv_status score(fv_training *t, fv_part *part, json_t *tree, const char *key, bool tell, fv_err *err)
 {
     fv_report report = {0};
-    fv_status status = fv_trainer_evaluate(t, part, &report, err);
+    fv_status status = fv_training_evaluate(t, part, true, &report, err);
     if (status == FV_OK && json_object_set_new(tree, key, metrics_json(&report)) != 0) status = FV_FAIL(err, FV_E_MEMORY, "out of memory");
     if (status == FV_OK && tell) tell_test(t, &report);
     fv_metrics_release(&report);
@@ -63,14 +63,14 @@ static json_t *data_json(const char *path, const fv_part *part)
         "skipped", (json_int_t)part->data.skipped, "cut", (json_int_t)part->cut);
 }
 
-static json_t *all_data_json(const fv_trainer *t)
+static json_t *all_data_json(const fv_training *t)
 {
     json_t *tree = json_pack("{s:o, s:o}", "train", data_json(t->o->train, &t->train), "valid", data_json(t->o->valid, &t->valid));
     if (tree && t->has_test) json_object_set_new(tree, "test", data_json(t->o->test, &t->test));
     return tree;
 }
 
-static fv_status write_tokenizer(const fv_trainer *t, fv_err *err)
+static fv_status write_tokenizer(const fv_training *t, fv_err *err)
 {
     fv_status status = FV_OK;
     char path[FV_PATH_MAX];
@@ -85,7 +85,7 @@ done:
     return status;
 }
 
-static fv_status write_model(fv_trainer *t, fv_err *err)
+static fv_status write_model(fv_training *t, fv_err *err)
 {
     fv_status status = FV_OK;
     char path[FV_PATH_MAX];
@@ -101,7 +101,7 @@ done:
     return status;
 }
 
-static fv_status add_hashes(const fv_trainer *t, json_t *tree, fv_err *err)
+static fv_status add_hashes(const fv_training *t, json_t *tree, fv_err *err)
 {
     static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.json"};
     fv_status status = FV_OK;
@@ -117,7 +117,7 @@ done:
     return status;
 }
 
-static fv_status add_circumstances(const fv_trainer *t, json_t *tree, fv_err *err)
+static fv_status add_circumstances(const fv_training *t, json_t *tree, fv_err *err)
 {
     char when[32];
     time_t now = time(NULL);
@@ -125,7 +125,7 @@ static fv_status add_circumstances(const fv_trainer *t, json_t *tree, fv_err *er
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
     json_t *recipe = fv_recipe_to_json(&t->recipe, err), *more = json_pack("{s:I, s:I, s:I, s:I, s:f, s:s, s:s, s:s, s:i}",
         "seed", (json_int_t)t->recipe.seed, "steps", (json_int_t)t->recipe.steps, "best_step", (json_int_t)t->best_step, "tokens", (json_int_t)t->tokens,
-        "seconds", fv_trainer_seconds(t), "finished", when, "fovea", FV_VERSION, "isa", fv_isa(), "threads", fv_pool_threads(t->pool));
+        "seconds", fv_training_seconds(t), "finished", when, "fovea", FV_VERSION, "isa", fv_isa(), "threads", fv_pool_threads(t->pool));
     bool fine = recipe && more && json_object_update(tree, more) == 0 && json_object_set(tree, "recipe", recipe) == 0;
     json_decref(recipe);
     json_decref(more);
@@ -134,7 +134,7 @@ static fv_status add_circumstances(const fv_trainer *t, json_t *tree, fv_err *er
     return fine ? FV_OK : FV_FAIL(err, FV_E_MEMORY, "%s: out of memory", record_name);
 }
 
-fv_status fv_trainer_publish(fv_trainer *t, fv_err *err)
+fv_status fv_training_publish(fv_training *t, fv_err *err)
 {
     fv_status status = FV_OK;
     char path[FV_PATH_MAX];
@@ -159,7 +159,7 @@ done:
 
 /* ---- Was it published before? ---- */
 
-fv_status fv_trainer_is_finished(fv_trainer *t, bool *finished, fv_err *err)
+fv_status fv_training_is_finished(fv_training *t, bool *finished, fv_err *err)
 {
     fv_status status = FV_OK;
     char path[FV_PATH_MAX];

@@ -2,7 +2,7 @@
  * docs/decisions.md says how. */
 #include <string.h>
 
-#include "train/trainer.h"
+#include "train/training.h"
 
 typedef struct preset {
     const char *name;

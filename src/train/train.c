@@ -1,7 +1,7 @@
 /* fv_train: lock the folder, prepare, resume or begin, run, publish. */
 #include <string.h>
 
-#include "train/trainer.h"
+#include "train/training.h"
 
 static fv_status check_options(const fv_train_options *o, fv_err *err)
 {
@@ -11,7 +11,7 @@ static fv_status check_options(const fv_train_options *o, fv_err *err)
     return FV_OK;
 }
 
-static fv_status lock_folder(fv_trainer *t, fv_err *err)
+static fv_status lock_folder(fv_training *t, fv_err *err)
 {
     fv_status status = FV_OK;
     char path[FV_PATH_MAX];
@@ -23,19 +23,19 @@ done:
     return status;
 }
 
-static fv_status begin(fv_trainer *t, fv_err *err)
+static fv_status begin(fv_training *t, fv_err *err)
 {
     fv_status status = FV_OK;
     uint64_t log_bytes = 0, event_bytes = 0;
     bool found = false;
     if (t->o->resume) FV_TRY(fv_checkpoint_restore(t, &log_bytes, &event_bytes, &found, err));
-    if (found) fv_trainer_say(t, "resumed after step %lld of %lld", (long long)t->step, (long long)t->recipe.steps);
+    if (found) fv_training_say(t, "resumed after step %lld of %lld", (long long)t->step, (long long)t->recipe.steps);
     FV_TRY(fv_record_open(&t->record, t->o->out, log_bytes, event_bytes, err));
 done:
     return status;
 }
 
-static fv_status train(fv_trainer *t, fv_err *err)
+static fv_status train(fv_training *t, fv_err *err)
 {
     fv_status status = FV_OK;
     bool finished = false;
@@ -46,17 +46,17 @@ static fv_status train(fv_trainer *t, fv_err *err)
     FV_TRY(lock_folder(t, err));
     if (!t->o->resume && fv_checkpoint_exists(t->o->out))
         return FV_FAIL(err, FV_E_ARGUMENT, "%s: holds an unfinished training; --resume goes on with it, and removing %s/" FV_CHECKPOINT " gives it up", t->o->out, t->o->out);
-    FV_TRY(fv_trainer_prepare(t, err));
-    if (t->o->resume && !fv_checkpoint_exists(t->o->out)) FV_TRY(fv_trainer_is_finished(t, &finished, err));
+    FV_TRY(fv_training_prepare(t, err));
+    if (t->o->resume && !fv_checkpoint_exists(t->o->out)) FV_TRY(fv_training_is_finished(t, &finished, err));
     if (finished) {
-        fv_trainer_say(t, "%s: this training is finished already", t->o->out);
+        fv_training_say(t, "%s: this training is finished already", t->o->out);
         return FV_OK;
     }
     FV_TRY(begin(t, err));
-    FV_TRY(fv_trainer_run(t, err));
-    FV_TRY(fv_trainer_publish(t, err));
+    FV_TRY(fv_training_run(t, err));
+    FV_TRY(fv_training_publish(t, err));
     fv_event event = {.size = sizeof event, .kind = FV_EVENT_DONE, .text = t->o->out, .step = t->step, .steps = t->recipe.steps, .epoch = t->epoch, .tokens = t->tokens,
-                      .loss = t->loss, .lr = t->lr, .seconds = fv_trainer_seconds(t), .metric = "", .value = t->best_value, .best = true};
+                      .loss = t->loss, .lr = t->lr, .seconds = fv_training_seconds(t), .metric = "", .value = t->best_value, .best = true};
     if (t->o->on_event) t->o->on_event(t->o->on_event_user, &event);
 done:
     return status;
@@ -67,13 +67,13 @@ fv_status fv_train(const fv_train_options *options, fv_err *err)
     fv_err local = {0};
     fv_status status = check_options(options, err);
     if (status != FV_OK) return status;
-    fv_trainer *t = fv_alloc_zero(1, sizeof *t, err); /* large: an encoder's table of layers */
+    fv_training *t = fv_alloc_zero(1, sizeof *t, err); /* large: an encoder's table of layers */
     if (!t) return FV_E_MEMORY;
     t->o = options;
     t->started = fv_now();
     t->lock.fd = t->record.log.fd = t->record.events.file.fd = -1;
     status = train(t, &local);
-    fv_trainer_release(t);
+    fv_training_release(t);
     fv_free(t);
     return status == FV_OK ? FV_OK : FV_FAIL(err, local.status ? local.status : status, "%s", local.text);
 }

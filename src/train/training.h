@@ -7,8 +7,8 @@
  *   publish.c      the model folder at the end
  *   train.c        fv_train itself: who calls whom
  */
-#ifndef FV_TRAIN_TRAINER_H
-#define FV_TRAIN_TRAINER_H
+#ifndef FV_TRAIN_TRAINING_H
+#define FV_TRAIN_TRAINING_H
 
 #include "infer/infer.h"
 #include "train/record.h"
@@ -40,7 +40,7 @@ typedef struct fv_part {
     int64_t cut;
 } fv_part;
 
-typedef struct fv_trainer {
+typedef struct fv_training {
     const fv_train_options *o;
     fv_recipe recipe;
     fv_pool *pool;
@@ -70,29 +70,29 @@ typedef struct fv_trainer {
     double started, saved;           /* fv_now() */
     double loss, grad_norm, lr;      /* of the last step */
     int stop;                        /* the callback asked for it */
-} fv_trainer;
+} fv_training;
 
-fv_status fv_trainer_prepare(fv_trainer *t, fv_err *err);
-fv_status fv_trainer_run(fv_trainer *t, fv_err *err);
-fv_status fv_trainer_publish(fv_trainer *t, fv_err *err);
-void fv_trainer_release(fv_trainer *t);
+fv_status fv_training_prepare(fv_training *t, fv_err *err);
+fv_status fv_training_run(fv_training *t, fv_err *err);
+fv_status fv_training_publish(fv_training *t, fv_err *err);
+void fv_training_release(fv_training *t);
 
 /* One forward and backward of `batch` as shard `shard` of the present step; adds into the shard's
  * gradient. A plan-only call lays out memory and computes nothing. */
-fv_status fv_trainer_shard(fv_trainer *t, const fv_batch *batch, int shard, bool plan_only, double *loss, fv_err *err);
+fv_status fv_training_shard(fv_training *t, const fv_batch *batch, int shard, bool plan_only, double *loss, fv_err *err);
 /* Scores `part` with the present weights. The report's names are the trainer's; release with fv_metrics_release. */
-fv_status fv_trainer_evaluate(fv_trainer *t, fv_part *part, fv_report *report, fv_err *err);
+fv_status fv_training_evaluate(fv_training *t, fv_part *part, bool intervals, fv_report *report, fv_err *err);
 /* Events for whoever watches. */
-void fv_trainer_say(fv_trainer *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
-double fv_trainer_seconds(const fv_trainer *t); /* earlier runs included */
+void fv_training_say(fv_training *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+double fv_training_seconds(const fv_training *t); /* earlier runs included */
 
 /* OUT/checkpoint.safetensors. Restore: false in *found when there is none. */
 #define FV_CHECKPOINT "checkpoint.safetensors"
-fv_status fv_checkpoint_save(fv_trainer *t, fv_err *err);
-fv_status fv_checkpoint_restore(fv_trainer *t, uint64_t *log_bytes, uint64_t *event_bytes, bool *found, fv_err *err);
-fv_status fv_checkpoint_remove(fv_trainer *t, fv_err *err);
+fv_status fv_checkpoint_save(fv_training *t, fv_err *err);
+fv_status fv_checkpoint_restore(fv_training *t, uint64_t *log_bytes, uint64_t *event_bytes, bool *found, fv_err *err);
+fv_status fv_checkpoint_remove(fv_training *t, fv_err *err);
 bool fv_checkpoint_exists(const char *out);
 /* OUT holds a finished model made by just this recipe from just this data. */
-fv_status fv_trainer_is_finished(fv_trainer *t, bool *finished, fv_err *err);
+fv_status fv_training_is_finished(fv_training *t, bool *finished, fv_err *err);
 
 #endif
