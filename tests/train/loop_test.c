@@ -34,7 +34,8 @@ static double measure(const char *folder, const char *path, const char *metric, 
 static void classes_are_learned(void **state)
 {
     (void)state;
-    assert_true(measure(toy_model(), toy_classes("test.tsv", 200, 260), "accuracy", NULL) == 1.0);
+    double accuracy = measure(toy_model(), toy_classes("test.tsv", 216, 270), "accuracy", NULL);
+    if (accuracy < 1) fail_msg("accuracy %g", accuracy);
 }
 
 /* Every switch of the architecture still learns. */
@@ -57,7 +58,7 @@ static void variants_learn(void **state)
         o.schedule = variants[i].schedule;
         o.weight_decay = 1e-4;
         toy_train(&o);
-        double accuracy = measure(o.out, toy_classes("test.tsv", 200, 260), "accuracy", NULL);
+        double accuracy = measure(o.out, toy_classes("test.tsv", 216, 270), "accuracy", NULL);
         if (accuracy < 0.95) fail_msg("%s: accuracy %g", variants[i].name, accuracy);
     }
 }
