@@ -123,13 +123,26 @@ typedef struct chain {
 
 #define NO_PLACE UINT32_MAX
 
+/* Four children a node: half the levels of a binary heap, and the children share a cache line, which
+ * is what a heap of megabytes waits for. */
+#define CHILDREN 4
+
+static size_t least_child(const uint64_t *heap, size_t n, size_t i)
+{
+    size_t first = CHILDREN * i + 1, end = first + CHILDREN < n ? first + CHILDREN : n, least = first;
+    for (size_t child = first + 1; child < end; child++)
+        if (heap[child] < heap[least]) least = child;
+    return least;
+}
+
 static void sift_down(uint64_t *heap, size_t n, size_t i)
 {
     uint64_t moved = heap[i];
-    for (size_t child; (child = 2 * i + 1) < n; i = child) {
-        if (child + 1 < n && heap[child + 1] < heap[child]) child++;
+    while (CHILDREN * i + 1 < n) {
+        size_t child = least_child(heap, n, i);
         if (heap[child] >= moved) break;
         heap[i] = heap[child];
+        i = child;
     }
     heap[i] = moved;
 }
@@ -137,7 +150,7 @@ static void sift_down(uint64_t *heap, size_t n, size_t i)
 static void push(chain *c, uint64_t entry)
 {
     size_t i = c->n_heap++;
-    for (size_t parent; i > 0 && c->heap[parent = (i - 1) / 2] > entry; i = parent) c->heap[i] = c->heap[parent];
+    for (size_t parent; i > 0 && c->heap[parent = (i - 1) / CHILDREN] > entry; i = parent) c->heap[i] = c->heap[parent];
     c->heap[i] = entry;
 }
 
@@ -172,7 +185,7 @@ static void start_chain(chain *c, const char *piece)
         joint j = joint_at(c, i);
         if (j.rank != NO_RANK) c->heap[c->n_heap++] = (uint64_t)j.rank << 32 | i;
     }
-    for (size_t i = c->n_heap / 2; i-- > 0;) sift_down(c->heap, c->n_heap, i);
+    for (size_t i = (c->n_heap + CHILDREN - 2) / CHILDREN; i-- > 0;) sift_down(c->heap, c->n_heap, i);
 }
 
 static void join(chain *c, uint32_t at, int32_t id)

@@ -48,20 +48,29 @@ done:
     return status;
 }
 
-/* Forgets the rarest pieces until half the room is free (lossy counting: what is frequent stays). */
+/* Copies what occurs more than `rare` times. */
+static fv_status copy_frequent(fv_trainer *to, const fv_trainer *from, int64_t rare, fv_err *err)
+{
+    fv_status status = FV_OK;
+    for (size_t i = 0; i < from->pieces.n && status == FV_OK; i++) {
+        const struct fv_map_entry *e = &from->pieces.entries[i];
+        if (from->counts[e->value] > rare) status = count_piece(to, e->key, e->len, from->counts[e->value], err);
+    }
+    return status;
+}
+
+/* Forgets the rarest pieces until half the room is free: what is frequent stays. */
 static fv_status forget_rare(fv_trainer *t, fv_err *err)
 {
     fv_status status = FV_OK;
-    fv_trainer kept = {.max_pieces = t->max_pieces, .max_bytes = t->max_bytes, .forgotten = t->forgotten};
+    fv_trainer kept = {0};
+    int64_t rare = 0;
     do {
-        fv_map_release(&kept.pieces);
-        kept.bytes = 0;
-        kept.forgotten++;
-        for (size_t i = 0; i < t->pieces.n; i++) {
-            const struct fv_map_entry *e = &t->pieces.entries[i];
-            if (t->counts[e->value] > kept.forgotten) FV_TRY(count_piece(&kept, e->key, e->len, t->counts[e->value], err));
-        }
+        fv_trainer_release(&kept);
+        FV_TRY(copy_frequent(&kept, t, ++rare, err));
     } while (kept.pieces.n > t->max_pieces / 2 || kept.bytes > t->max_bytes / 2);
+    kept.max_pieces = t->max_pieces;
+    kept.max_bytes = t->max_bytes;
     fv_trainer old = *t;
     *t = kept;
     kept = old;
@@ -125,7 +134,6 @@ typedef struct word {
 
 typedef struct pair {
     int32_t a, b;
-    int32_t id;      /* what it was merged to, or -1 */
     uint32_t words;  /* head of the list of words that may hold it, or NONE */
     int64_t count;
     bool touched;    /* its count rose in the merge at hand: in `touched` */
@@ -150,10 +158,6 @@ typedef struct learner {
     uint32_t *touched;
     size_t n_touched, touched_capacity;
     shape *shapes;       /* of each token */
-    fv_map ids;          /* bytes of tokens -> id */
-    const char **texts;  /* bytes of each token, with lengths */
-    uint32_t *lens;
-    fv_arena arena;
 } learner;
 
 static size_t pair_slot(const learner *l, int32_t a, int32_t b)
@@ -186,7 +190,7 @@ static fv_status find_pair(learner *l, int32_t a, int32_t b, uint32_t *out, fv_e
     if (l->slots[slot] == NONE) {
         FV_TRY(fv_grow(&l->pairs, &l->pairs_capacity, l->n_pairs + 1, sizeof *l->pairs, err));
         l->slots[slot] = (uint32_t)l->n_pairs;
-        l->pairs[l->n_pairs++] = (pair){.a = a, .b = b, .id = -1, .words = NONE};
+        l->pairs[l->n_pairs++] = (pair){.a = a, .b = b, .words = NONE};
     }
     *out = l->slots[slot];
 done:
@@ -352,52 +356,25 @@ done:
     return status;
 }
 
-/* Gives id `id` its bytes and shape. */
-static fv_status name_token(learner *l, int32_t id, const char *bytes, size_t len, shape s, fv_err *err)
-{
-    if (!(l->texts[id] = fv_arena_strndup(&l->arena, bytes, len, err))) return FV_E_MEMORY;
-    l->lens[id] = (uint32_t)len;
-    l->shapes[id] = s;
-    return fv_map_set(&l->ids, bytes, len, id, err);
-}
-
-/* The token that a b makes: a new one, or one that other halves have made already. */
+/* Makes the token of a and b. It is always a new one: what is inside a token was merged as it would
+ * have been alone, or a merge across the token's edge would have kept it from arising; so no other
+ * pair makes the same bytes, and no pair comes back once it is merged. */
 static fv_status join_tokens(learner *l, fv_learned *out, fv_merge *m, fv_err *err)
 {
     fv_status status = FV_OK;
-    fv_buf bytes = {0};
-    FV_TRY(fv_buf_add(&bytes, l->texts[m->a], l->lens[m->a], err));
-    FV_TRY(fv_buf_add(&bytes, l->texts[m->b], l->lens[m->b], err));
-    m->id = fv_map_get(&l->ids, bytes.data, bytes.len);
-    if (m->id < 0) {
-        m->id = out->n_tokens;
-        FV_TRY(fv_grow(&out->parts, &out->parts_capacity, (size_t)(m->id - 256) + 1, sizeof *out->parts, err));
-        FV_TRY(name_token(l, m->id, bytes.data, bytes.len, joined_shape(l->shapes[m->a], l->shapes[m->b]), err));
-        out->parts[m->id - 256][0] = m->a;
-        out->parts[m->id - 256][1] = m->b;
-        out->n_tokens++;
-    }
     FV_TRY(fv_grow(&out->merges, &out->merges_capacity, (size_t)out->n_merges + 1, sizeof *out->merges, err));
+    m->id = 256 + (int32_t)out->n_merges;
     out->merges[out->n_merges++] = *m;
+    l->shapes[m->id] = joined_shape(l->shapes[m->a], l->shapes[m->b]);
 done:
-    fv_buf_release(&bytes);
     return status;
 }
 
-static fv_status make_tokens(learner *l, int vocab, fv_learned *out, fv_err *err)
+static fv_status make_shapes(learner *l, int vocab, fv_err *err)
 {
-    fv_status status = FV_OK;
-    l->texts = fv_alloc((size_t)vocab * sizeof *l->texts, err);
-    l->lens = fv_alloc((size_t)vocab * sizeof *l->lens, err);
-    l->shapes = fv_alloc((size_t)vocab * sizeof *l->shapes, err);
-    if (!l->texts || !l->lens || !l->shapes) return FV_E_MEMORY;
-    for (int byte = 0; byte < 256; byte++) {
-        char c = (char)byte;
-        FV_TRY(name_token(l, byte, &c, 1, shape_of_byte(byte), err));
-    }
-    out->n_tokens = 256;
-done:
-    return status;
+    if (!(l->shapes = fv_alloc((size_t)vocab * sizeof *l->shapes, err))) return FV_E_MEMORY;
+    for (int byte = 0; byte < 256; byte++) l->shapes[byte] = shape_of_byte(byte);
+    return FV_OK;
 }
 
 static fv_status make_words(learner *l, const fv_trainer *t, fv_err *err)
@@ -427,10 +404,8 @@ static fv_status count_pairs(learner *l, fv_err *err)
 
 static void release_learner(learner *l)
 {
-    void *blocks[] = {l->symbols, l->words, l->pairs, l->slots, l->nodes, l->heap, l->touched, l->shapes, l->texts, l->lens};
+    void *blocks[] = {l->symbols, l->words, l->pairs, l->slots, l->nodes, l->heap, l->touched, l->shapes};
     for (size_t i = 0; i < FV_COUNT(blocks); i++) fv_free(blocks[i]);
-    fv_map_release(&l->ids);
-    fv_arena_release(&l->arena);
 }
 
 fv_status fv_trainer_learn(const fv_trainer *trainer, int vocab, int min_count, fv_learned *out, fv_err *err)
@@ -439,18 +414,16 @@ fv_status fv_trainer_learn(const fv_trainer *trainer, int vocab, int min_count, 
     learner l = {.free_nodes = NONE};
     *out = (fv_learned){0};
     FV_ASSERT(vocab >= 256);
-    FV_TRY(make_tokens(&l, vocab, out, err));
+    FV_TRY(make_shapes(&l, vocab, err));
     FV_TRY(make_words(&l, trainer, err));
     FV_TRY(count_pairs(&l, err));
-    while (out->n_tokens < vocab) {
+    while (256 + (int)out->n_merges < vocab) {
         uint32_t best;
         FV_TRY(push_touched(&l, min_count, err));
         FV_TRY(best_pair(&l, min_count, &best, err));
         if (best == NONE) break;
-        fv_merge m = {.a = l.pairs[best].a, .b = l.pairs[best].b, .id = l.pairs[best].id};
-        /* A merged pair can come back when another merge makes one of its halves: the rule is known then. */
-        if (m.id < 0) FV_TRY(join_tokens(&l, out, &m, err));
-        l.pairs[best].id = m.id;
+        fv_merge m = {.a = l.pairs[best].a, .b = l.pairs[best].b};
+        FV_TRY(join_tokens(&l, out, &m, err));
         FV_TRY(merge_everywhere(&l, &m, best, err));
     }
 done:
@@ -462,6 +435,5 @@ done:
 void fv_learned_release(fv_learned *learned)
 {
     fv_free(learned->merges);
-    fv_free(learned->parts);
     *learned = (fv_learned){0};
 }

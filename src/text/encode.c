@@ -15,7 +15,11 @@
 #include "text/tokenizer.h"
 
 #define TEXT_MAX ((size_t)1 << 30)
+#ifdef FV_STRESS
+#define CACHE_SLOTS 2
+#else
 #define CACHE_SLOTS 4096 /* 64 bytes each: all of it fits a second-level cache */
+#endif
 #define CACHE_PIECE 24
 #define CACHE_IDS 8
 

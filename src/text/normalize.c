@@ -5,6 +5,9 @@
  * character that can begin one, and all that may compose with it or be reordered behind it. Clusters
  * normalise independently of their neighbours, so the pieces joined are the whole normalised.
  *
+ * The tables are utf8proc's. Other libraries have those of older or newer versions of Unicode, and so
+ * may differ on the few characters that came or changed between the two.
+ *
  * The trap: utf8proc sorts marks by swapping neighbours, which is quadratic, and a hostile text may
  * be ten megabytes of marks. Marks are therefore sorted here, and utf8proc only composes. */
 #include <string.h>
@@ -177,35 +180,23 @@ static fv_status put_one(fv_normalized *to, bool lowercase, int32_t point, const
     return status == FV_OK ? add_lower(&to->text, point, err) : status;
 }
 
-/* Whether the cluster's composition to->points[n] is what the input's bytes spell already. */
-static bool is_unchanged(const fv_normalized *to, size_t n, const char *p, size_t len)
-{
-    size_t at = 0;
-    for (size_t i = 0; i < n; i++) {
-        int32_t point;
-        if (at == len) return false;
-        at += (size_t)utf8proc_iterate((const utf8proc_uint8_t *)p + at, (utf8proc_ssize_t)(len - at), &point);
-        if (point != to->points[i]) return false;
-    }
-    return at == len;
-}
-
-/* Writes to->points[n], made from the input's `len` bytes at p: each character for itself if they
- * were composed already, else all of them from all of the bytes. */
+/* Writes to->points[n], made from the input's `len` bytes at p. Characters that come out as they went
+ * in stand for themselves, from the first on; all that follows is from all that followed. */
 static fv_status put_cluster(fv_normalized *to, bool lowercase, size_t n, const char *p, size_t len, uint32_t begin, fv_err *err)
 {
-    fv_status status = FV_OK;
-    if (!is_unchanged(to, n, p, len)) {
-        status = add_span(to, begin, begin + (uint32_t)len, false, err);
-        return status == FV_OK ? add_points(&to->text, lowercase, to->points, n, err) : status;
-    }
-    size_t at = 0;
-    for (size_t i = 0; i < n && status == FV_OK; i++) {
-        size_t l = (size_t)fv_utf8_len(p + at, p + len);
-        status = put_one(to, lowercase, to->points[i], p + at, l, begin + (uint32_t)at, err);
+    fv_status status;
+    size_t at = 0, i = 0;
+    while (i < n && at < len) {
+        int32_t point;
+        size_t l = (size_t)utf8proc_iterate((const utf8proc_uint8_t *)p + at, (utf8proc_ssize_t)(len - at), &point);
+        if (point != to->points[i]) break;
+        if ((status = put_one(to, lowercase, point, p + at, l, begin + (uint32_t)at, err)) != FV_OK) return status;
         at += l;
+        i++;
     }
-    return status;
+    if (i == n) return FV_OK;
+    status = add_span(to, begin + (uint32_t)at, begin + (uint32_t)len, false, err);
+    return status == FV_OK ? add_points(&to->text, lowercase, to->points + i, n - i, err) : status;
 }
 
 /* Takes one cluster (or one broken byte) at p; *taken is its length. */

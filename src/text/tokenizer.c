@@ -260,11 +260,13 @@ static fv_status name_learned(fv_tokenizer *t, const fv_learned *learned, fv_err
     fv_buf text = {0};
     fv_byte_names_init(&names);
     for (int32_t i = 0; i < 256; i++) FV_TRY(fv_tokenizer_name(t, N_SPECIALS + i, names.text[i], strlen(names.text[i]), err));
-    for (int32_t i = 256; i < learned->n_tokens; i++) {
+    for (uint32_t i = 0; i < learned->n_merges; i++) {
+        const fv_merge *m = &learned->merges[i];
         text.len = 0;
-        for (int half = 0; half < 2; half++) FV_TRY(fv_buf_puts(&text, t->tokens[N_SPECIALS + learned->parts[i - 256][half]].text, err));
+        FV_TRY(fv_buf_puts(&text, t->tokens[N_SPECIALS + m->a].text, err));
+        FV_TRY(fv_buf_puts(&text, t->tokens[N_SPECIALS + m->b].text, err));
         FV_ASSERT(fv_map_get(&t->ids, text.data, text.len) < 0); /* no piece of our pattern spells a special token */
-        FV_TRY(fv_tokenizer_name(t, N_SPECIALS + i, text.data, text.len, err));
+        FV_TRY(fv_tokenizer_name(t, N_SPECIALS + m->id, text.data, text.len, err));
     }
 done:
     fv_buf_release(&text);
@@ -274,7 +276,7 @@ done:
 static fv_status take_learned(fv_tokenizer *t, fv_learned *learned, fv_err *err)
 {
     fv_status status = FV_OK;
-    FV_TRY(fv_tokenizer_reserve(t, (size_t)learned->n_tokens + N_SPECIALS, N_SPECIALS, err));
+    FV_TRY(fv_tokenizer_reserve(t, (size_t)VOCAB_MIN + learned->n_merges, N_SPECIALS, err));
     FV_TRY(name_specials(t, err));
     FV_TRY(name_learned(t, learned, err));
     for (uint32_t i = 0; i < learned->n_merges; i++) {

@@ -135,7 +135,11 @@ fv_status fv_bpe_init(fv_bpe *bpe, fv_merge *merges, uint32_t n, const char *whe
 void fv_bpe_release(fv_bpe *bpe);
 
 /* Pieces up to this many bytes take the simple loop, and need no memory. */
+#ifdef FV_STRESS
+#define FV_BPE_SHORT 5
+#else
 #define FV_BPE_SHORT 48
+#endif
 /* Ids of one piece into ids[n] (room for all its bytes); gives how many. n at most FV_BPE_SHORT. */
 size_t fv_bpe_short(const fv_bpe *bpe, const char *piece, size_t n, int32_t *ids);
 /* The same for any length, O(n log n). */
@@ -149,8 +153,7 @@ typedef struct fv_trainer {
     fv_map pieces; /* piece -> index of counts */
     int64_t *counts;
     size_t counts_capacity;
-    size_t bytes;      /* of all keys */
-    int64_t forgotten; /* pieces this rare were forgotten */
+    size_t bytes; /* of all keys */
     size_t max_pieces, max_bytes;
 } fv_trainer;
 
@@ -158,15 +161,11 @@ void fv_trainer_init(fv_trainer *trainer);
 fv_status fv_trainer_add(fv_trainer *trainer, const char *piece, size_t len, fv_err *err);
 void fv_trainer_release(fv_trainer *trainer);
 
-/* A learned vocabulary: ids 0 .. 255 are the bytes, each further one the two that made it. Several
- * merges may make the same token, so there can be more merges than new tokens. */
+/* A learned vocabulary: ids 0 .. 255 are the bytes, 256 + i is what merge i makes. */
 typedef struct fv_learned {
-    fv_merge *merges; /* ids as above */
+    fv_merge *merges;
     uint32_t n_merges;
     size_t merges_capacity;
-    int32_t (*parts)[2]; /* [n_tokens - 256] of token 256 + i */
-    size_t parts_capacity;
-    int32_t n_tokens;
 } fv_learned;
 
 /* Learns until there are `vocab` tokens or no pair occurs `min_count` times. */

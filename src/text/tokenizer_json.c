@@ -15,6 +15,7 @@
 
 #define FILE_MAX ((size_t)64 << 20)
 #define FILE_NAME "tokenizer.json"
+#define ADDED_MAX 512 /* bytes of an added token: looking for one at every place of a text costs its length */
 
 /* ---- Refusing ----------------------------------------------------------------------------- */
 
@@ -191,6 +192,8 @@ static fv_status name_added(const source *s, const json_t *item, size_t i, int32
     const json_t *content = json_object_get(item, "content"), *id = json_object_get(item, "id");
     if (!json_is_string(content)) return refuse_item(s, "added_tokens", i, ".content", content, "text");
     const char *text = json_string_value(content);
+    if (strlen(text) > ADDED_MAX)
+        return FV_FAIL(s->err, FV_E_FORMAT, "%s: added_tokens[%zu].content has %zu bytes; expected at most %d", s->where, i, strlen(text), ADDED_MAX);
     *out = fv_map_get(&s->t->ids, text, strlen(text));
     if (*out < 0) {
         fv_status status = name_once(s, "added_tokens", text, id);
