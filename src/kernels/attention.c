@@ -1,7 +1,7 @@
 /* Attention forward, for ragged sequences and any bounds, in tiles with an online softmax.
  *
  * A task takes a chunk of queries of one sequence and some heads. For each head it walks blocks of
- * keys: packs keys and values of the block, then for nr queries at a time makes a tile of scores,
+ * keys: copies keys and values of the block to where they lie close, then for nr queries at a time makes a tile of scores,
  * exponentiates it, and adds weights · values to the output rows themselves, which also are the
  * accumulators. Short sequences take all heads in one task; sizes alone decide.
  *
@@ -99,37 +99,51 @@ void fv_lanes_fill(fv_lanes *l, const fv_attention *a, const fv_attention_unit *
 {
     l->n = n;
     l->lanes = (int32_t)fv_round64(n, isa->lanes);
+    fv_seen first = fv_attention_seen(a, u, query), last = fv_attention_seen(a, u, query + n - 1);
+    l->begin = first.lo;
+    l->end = last.hi;
+    l->all_begin = last.lo;
+    l->all_end = first.hi;
+    bool same = first.lo == last.lo && first.hi == last.hi;
     for (int32_t i = 0; i < l->lanes; i++) {
-        fv_seen seen = fv_attention_seen(a, u, query + min32(i, n - 1));
+        fv_seen seen = same ? first : fv_attention_seen(a, u, query + min32(i, n - 1));
         l->lo[i] = seen.lo;
         l->hi[i] = seen.hi;
     }
-    l->begin = l->lo[0];
-    l->end = l->hi[n - 1];
-    l->all_begin = l->lo[n - 1];
-    l->all_end = l->hi[0];
     if (fv_drop_of(a->dropout)) fill_row_keys(l, a, u, head, query);
 }
 
 fv_span fv_span_of(const fv_key_block *k, const fv_lanes *l)
 {
-    int32_t begin = max32(l->begin - k->key, 0) / k->mr * k->mr, end = min32(l->end - k->key, k->n);
+    int32_t begin = max32(l->begin - k->key, 0), end = min32(l->end - k->key, k->n);
     if (end <= begin) return (fv_span){0};
-    int32_t keys = min32((int32_t)fv_round64(end - begin, k->mr), k->n - begin);
-    return (fv_span){.begin = begin, .keys = keys, .all = k->key + begin >= l->all_begin && k->key + begin + keys <= l->all_end};
+    return (fv_span){.begin = begin, .keys = end - begin, .all = k->key + begin >= l->all_begin && k->key + end <= l->all_end};
 }
 
-/* ---- Packing ------------------------------------------------------------------------------ */
+/* ---- Layout ------------------------------------------------------------------------------- */
 
-void fv_pack_turned(const fv_isa_table *isa, float *out, int32_t width, const float *x, int64_t ldx, int32_t rows, int32_t D)
+void fv_straighten(const fv_isa_table *isa, float *out, int32_t most, const float *x, int64_t ldx, int32_t rows, int32_t D)
 {
-    for (int32_t r = 0; r < rows; r += width) isa->pack(out + (int64_t)r * D, width, x + r * ldx, ldx, true, min32(width, rows - r), D);
+    for (int32_t d = 0; d < D; d += FV_TILE_LD) {
+        isa->copy(out + fv_straight_at(most, 0, d), FV_TILE_LD, false, x + d, ldx, 1.0f, rows, min32(FV_TILE_LD, D - d));
+    }
 }
 
-void fv_pack_straight(const fv_isa_table *isa, float *out, int64_t panel_floats, const float *x, int64_t ldx, int32_t rows, int32_t D)
+/* D goes in pieces, since that is how the keys lie. */
+static void score_tile(const fv_isa_table *isa, float *out, int64_t ld, const float *keys, int32_t row, const float *queries, int32_t D, int rows, int cols)
 {
-    for (int32_t d = 0, panel = 0; d < D; d += isa->nr, panel++) {
-        isa->pack(out + panel * panel_floats, isa->nr, x + d, ldx, false, min32(isa->nr, D - d), rows);
+    for (int32_t d = 0; d < D; d += FV_TILE_LD) {
+        isa->tile_rows(out, ld, keys + fv_straight_at(FV_KEY_BLOCK, row, d), queries + (int64_t)d * isa->nr, isa->nr, min32(FV_TILE_LD, D - d), rows, cols, d > 0);
+    }
+}
+
+void fv_scores(const fv_isa_table *isa, float *out, int64_t ld, const float *keys, fv_span span, const float *queries, int32_t D, int32_t lanes)
+{
+    int32_t rows = fv_even(span.keys, isa->mr);
+    for (int32_t j = 0; j < lanes; j += isa->nr) {
+        for (int32_t i = 0; i < span.keys; i += rows) {
+            score_tile(isa, out + i * ld + j, ld, keys, span.begin + i, queries + (int64_t)j * D, D, min32(rows, span.keys - i), min32(isa->nr, lanes - j));
+        }
     }
 }
 
@@ -137,13 +151,12 @@ void fv_pack_straight(const fv_isa_table *isa, float *out, int64_t panel_floats,
 
 /* What one thread works in. */
 typedef struct room {
-    float *queries; /* [chunk / nr][D][nr], scaled */
-    float *keys;    /* [panels][D][mr] */
-    float *values;  /* [D / nr][KEY_BLOCK][nr] */
-    float *scores;  /* [KEY_BLOCK][nr] */
-    float *max, *sum; /* [chunk] */
-    float *alpha;   /* [nr] */
-    bool *begun;    /* [chunk / nr] */
+    float *queries;       /* turned, scaled */
+    float *keys, *values; /* straight */
+    float *scores;        /* [KEY_BLOCK][nr] */
+    float *max, *sum;     /* [chunk] */
+    float *alpha;         /* [nr] */
+    bool *begun;          /* [chunk / nr] */
 } room;
 
 typedef struct forward {
@@ -159,8 +172,8 @@ static size_t make_room(room *r, const fv_attention *a, const fv_isa_table *isa,
     size_t at = 0;
     int64_t D = a->D, nr = isa->nr, chunk = fv_round64(QUERY_CHUNK, nr);
     r->queries = fv_take(base, &at, chunk * D);
-    r->keys = fv_take(base, &at, (FV_KEY_BLOCK + isa->mr) * D);
-    r->values = fv_take(base, &at, fv_round64(D, nr) * FV_KEY_BLOCK);
+    r->keys = fv_take(base, &at, fv_straight_floats(a->D, FV_KEY_BLOCK));
+    r->values = fv_take(base, &at, fv_straight_floats(a->D, FV_KEY_BLOCK));
     r->scores = fv_take(base, &at, FV_KEY_BLOCK * nr);
     r->max = fv_take(base, &at, chunk);
     r->sum = fv_take(base, &at, chunk);
@@ -172,31 +185,21 @@ static size_t make_room(room *r, const fv_attention *a, const fv_isa_table *isa,
 /* Multiplies what was summed before by alpha, mostly 1. */
 static void rescale(const forward *f, float *out, const float *alpha, int32_t n)
 {
-    for (int32_t i = 0; i < n; i++) {
-        float *row = out + i * f->a->ldo;
-        if (alpha[i] != 1.0f) f->isa->scale_row(row, false, row, alpha[i], f->a->D);
-    }
+    bool any = false;
+    for (int32_t i = 0; i < n; i++) any |= alpha[i] != 1.0f;
+    if (any) f->isa->scale_rows(out, f->a->ldo, alpha, n, f->a->D);
 }
 
-/* out[n][D] = or += weights[keys][n]ᵀ · values[keys][D] */
-static void weigh_values(const forward *f, float *out, const float *weights, const float *values, int32_t n, int32_t keys, bool add)
+/* out[n][D] = or += weights[keys][n]ᵀ · values, from row `begin` on */
+static void weigh_values(const forward *f, float *out, const float *weights, const float *values, int32_t n, fv_span span, bool add)
 {
     const fv_isa_table *isa = f->isa;
     int32_t rows = fv_even(n, isa->mr), D = f->a->D;
     for (int32_t d = 0; d < D; d += isa->nr) {
-        const float *panel = values + (int64_t)(d / isa->nr) * FV_KEY_BLOCK * isa->nr;
+        const float *column = values + fv_straight_at(FV_KEY_BLOCK, span.begin, d);
         for (int32_t i = 0; i < n; i += rows) {
-            isa->tile(out + i * f->a->ldo + d, f->a->ldo, weights + i, isa->nr, panel, keys, min32(rows, n - i), min32(isa->nr, D - d), add);
+            isa->tile(out + i * f->a->ldo + d, f->a->ldo, weights + i, isa->nr, column, FV_TILE_LD, span.keys, min32(rows, n - i), min32(isa->nr, D - d), add);
         }
-    }
-}
-
-static void make_scores(const forward *f, const room *r, const float *queries, const fv_lanes *l, const fv_key_block *k, fv_span span)
-{
-    const fv_isa_table *isa = f->isa;
-    for (int32_t i = span.begin; i < span.begin + span.keys; i += k->mr) {
-        float *scores = r->scores + (int64_t)(i - span.begin) * isa->nr;
-        isa->tile(scores, isa->nr, r->keys + (int64_t)i * f->a->D, k->mr, queries, f->a->D, min32(k->mr, k->n - i), l->lanes, false);
     }
 }
 
@@ -206,7 +209,7 @@ static void attend_block(const forward *f, const room *r, const fv_attention_uni
     const fv_isa_table *isa = f->isa;
     fv_span span = fv_span_of(k, l);
     if (span.keys == 0) return;
-    make_scores(f, r, r->queries + (int64_t)at * f->a->D, l, k, span);
+    fv_scores(isa, r->scores, isa->nr, r->keys, span, r->queries + (int64_t)at * f->a->D, f->a->D, l->lanes);
     fv_score_tile t = {
         .s = r->scores, .ld = isa->nr, .n_keys = span.keys, .first_key = k->key + span.begin, .lanes = l->lanes,
         .lo = span.all ? NULL : l->lo, .hi = span.all ? NULL : l->hi,
@@ -216,7 +219,7 @@ static void attend_block(const forward *f, const room *r, const fv_attention_uni
     bool *begun = &r->begun[at / isa->nr];
     float *rows = out + (u->first_query + u->query + at) * f->a->ldo;
     if (*begun) rescale(f, rows, r->alpha, l->n);
-    weigh_values(f, rows, r->scores, r->values + (int64_t)span.begin * isa->nr, l->n, span.keys, *begun);
+    weigh_values(f, rows, r->scores, r->values, l->n, span, *begun);
     *begun = true;
 }
 
@@ -224,8 +227,7 @@ static void start_head(const forward *f, const room *r, const fv_attention_unit 
 {
     const fv_attention *a = f->a;
     int32_t n = u->query_end - u->query, nr = f->isa->nr, lanes = (int32_t)fv_round64(n, nr);
-    fv_pack_turned(f->isa, r->queries, nr, a->q + (u->first_query + u->query) * a->ldq + (int64_t)head * a->D, a->ldq, n, a->D);
-    f->isa->scale_row(r->queries, false, r->queries, a->scale, (int64_t)lanes * a->D);
+    f->isa->turn(r->queries, a->q + (u->first_query + u->query) * a->ldq + (int64_t)head * a->D, a->ldq, a->scale, n, a->D);
     for (int32_t i = 0; i < lanes; i++) {
         r->max[i] = -INFINITY;
         r->sum[i] = 0;
@@ -233,27 +235,27 @@ static void start_head(const forward *f, const room *r, const fv_attention_unit 
     memset(r->begun, 0, (size_t)(lanes / nr) * sizeof(bool));
 }
 
-/* Divides by the sums, and by the share that dropout keeps. */
+/* Divides by the sums, and by the share that dropout keeps. Queries that saw nothing were not written. */
 static void finish_head(const forward *f, const room *r, const fv_attention_unit *u, int32_t head)
 {
     const fv_attention *a = f->a;
-    float keep = (float)(256 - fv_drop_of(a->dropout)) / 256.0f;
-    for (int32_t i = u->query; i < u->query_end; i++) {
-        int64_t row = u->first_query + i;
-        float sum = r->sum[i - u->query], *out = a->out + row * a->ldo + (int64_t)head * a->D;
-        if (sum == 0) memset(out, 0, (size_t)a->D * sizeof(float));
-        else f->isa->scale_row(out, false, out, 1.0f / (sum * keep), a->D);
-        if (a->lse) a->lse[row * a->H + head] = sum == 0 ? -INFINITY : r->max[i - u->query] + logf(sum);
+    int64_t row = u->first_query + u->query, n = u->query_end - u->query;
+    float keep = (float)(256 - fv_drop_of(a->dropout)) / 256.0f, *out = a->out + row * a->ldo + (int64_t)head * a->D;
+    for (int64_t i = 0; i < n; i++) {
+        float sum = r->sum[i];
+        if (sum == 0) memset(out + i * a->ldo, 0, (size_t)a->D * sizeof(float));
+        if (a->lse) a->lse[(row + i) * a->H + head] = sum == 0 ? -INFINITY : r->max[i] + logf(sum);
+        r->sum[i] = sum == 0 ? 0 : 1.0f / (sum * keep);
     }
+    f->isa->scale_rows(out, a->ldo, r->sum, n, a->D);
 }
 
-static void load_keys(const forward *f, const room *r, const fv_attention_unit *u, int32_t head, fv_key_block *k)
+static void load_keys(const forward *f, const room *r, const fv_attention_unit *u, int32_t head, const fv_key_block *k)
 {
     const fv_attention *a = f->a;
     int64_t row = u->first_key + k->key, column = (int64_t)(head / (a->H / a->K)) * a->D;
-    k->mr = fv_even(k->n, f->isa->mr);
-    fv_pack_turned(f->isa, r->keys, k->mr, a->k + row * a->ldk + column, a->ldk, k->n, a->D);
-    fv_pack_straight(f->isa, r->values, (int64_t)FV_KEY_BLOCK * f->isa->nr, a->v + row * a->ldv + column, a->ldv, k->n, a->D);
+    fv_straighten(f->isa, r->keys, FV_KEY_BLOCK, a->k + row * a->ldk + column, a->ldk, k->n, a->D);
+    fv_straighten(f->isa, r->values, FV_KEY_BLOCK, a->v + row * a->ldv + column, a->ldv, k->n, a->D);
 }
 
 static void attend_head(const forward *f, const room *r, const fv_attention_unit *u, int32_t head)

@@ -1,6 +1,8 @@
-/* What attention.c and attention_backward.c share: units of work, bounds, and packing of one head.
+/* What attention.c and attention_backward.c share: units of work, bounds, and the layout of one head.
+ *
  * Scores are kept transposed, s[key][query], so that a vector holds queries and the softmax needs no
- * sums across lanes. */
+ * sums across lanes. Operands are `straight`, copied as they are, where they serve as rows; `turned`,
+ * in panels [D][nr], where they serve as lanes. Turning costs more, so it is kept for queries. */
 #ifndef FV_KERNELS_ATTENTION_H
 #define FV_KERNELS_ATTENTION_H
 
@@ -38,19 +40,18 @@ fv_seen fv_attention_seen(const fv_attention *a, const fv_attention_unit *u, int
 
 /* The bounds of a tile's queries, lane by lane; lanes beyond the last query repeat it. */
 typedef struct fv_lanes {
-    int32_t n, lanes;                       /* queries; the same in whole vectors */
+    int32_t n, lanes;           /* queries; the same in whole vectors */
+    int32_t begin, end;         /* keys that any of them sees */
+    int32_t all_begin, all_end; /* keys that all of them see */
     int32_t lo[FV_MAX_LANES], hi[FV_MAX_LANES];
-    int32_t begin, end;                     /* keys that any of them sees */
-    int32_t all_begin, all_end;             /* keys that all of them see */
     uint32_t row_keys[FV_MAX_LANES];
 } fv_lanes;
 void fv_lanes_fill(fv_lanes *l, const fv_attention *a, const fv_attention_unit *u, const fv_isa_table *isa, int32_t head, int32_t query, int32_t n);
 
-/* A block of packed keys: [key, key + n) of the sequence, in panels of mr. */
-typedef struct fv_key_block { int32_t key, n, mr; } fv_key_block;
+/* A block of keys at work: [key, key + n) of the sequence. */
+typedef struct fv_key_block { int32_t key, n; } fv_key_block;
 
-/* The block's panels that hold a key which some lane sees: `keys` keys from key `begin` of the block;
- * `all`: every lane sees every one of them. */
+/* Which of them the lanes see: `keys` keys from key `begin` of the block; `all`: every lane sees all. */
 typedef struct fv_span {
     int32_t begin, keys;
     bool all;
@@ -73,9 +74,14 @@ static inline int32_t fv_even(int32_t n, int32_t most)
 }
 static inline int64_t fv_round64(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
-/* Panels of `width` of x[rows][D]: turned, out[panel][D][width], or not, out[panel of columns][rows][width]. */
-void fv_pack_turned(const fv_isa_table *isa, float *out, int32_t width, const float *x, int64_t ldx, int32_t rows, int32_t D);
-void fv_pack_straight(const fv_isa_table *isa, float *out, int64_t panel_floats, const float *x, int64_t ldx, int32_t rows, int32_t D);
+/* x[rows][D] copied for tile_rows and as the B of tile: pieces of FV_TILE_LD columns, out[piece][most][FV_TILE_LD]. */
+void fv_straighten(const fv_isa_table *isa, float *out, int32_t most, const float *x, int64_t ldx, int32_t rows, int32_t D);
+static inline int64_t fv_straight_floats(int32_t D, int64_t most) { return fv_round64(D, FV_TILE_LD) * most; }
+/* Column d (a multiple of nr) of row r. */
+static inline int64_t fv_straight_at(int32_t most, int32_t r, int32_t d) { return ((int64_t)(d / FV_TILE_LD) * most + r) * FV_TILE_LD + d % FV_TILE_LD; }
+
+/* out[keys][lanes] = keys of the block that the span holds · queries, which are turned. */
+void fv_scores(const fv_isa_table *isa, float *out, int64_t ld, const float *keys, fv_span span, const float *queries, int32_t D, int32_t lanes);
 
 /* Bytes below it are dropped: at most 255, so that something is kept. */
 static inline uint32_t fv_drop_of(float p)

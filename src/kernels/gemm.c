@@ -197,7 +197,7 @@ static void compute_panel(const plan *p, const float *b, int64_t block, int64_t 
     for (int64_t q = first; q < last; q++) {
         int64_t i = q * p->mr;
         int rows = (int)min64(p->mr, g->m - i);
-        p->isa->tile(g->c + i * g->ldc + j, g->ldc, p->a + a_offset(p, block, q), p->mr, b, k, rows, cols, g->add || block > 0);
+        p->isa->tile(g->c + i * g->ldc + j, g->ldc, p->a + a_offset(p, block, q), p->mr, b, p->isa->nr, k, rows, cols, g->add || block > 0);
         if (finish) finish_tile(p, i, j, rows, cols);
     }
 }

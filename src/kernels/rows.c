@@ -142,7 +142,7 @@ void fv_act_backward(float *dx, int64_t lddx, bool add, const float *dy, int64_t
 static void copy_rows(const void *arg, int64_t begin, int64_t end)
 {
     const operands *o = arg;
-    for (int64_t r = begin; r < end; r++) o->isa->scale_row(o->y + r * o->ldy, o->add, o->x + r * o->ldx, o->scale, o->cols);
+    o->isa->copy(o->y + begin * o->ldy, o->ldy, o->add, o->x + begin * o->ldx, o->ldx, o->scale, end - begin, o->cols);
 }
 
 void fv_copy_rows(float *y, int64_t ldy, bool add, const float *x, int64_t ldx, float scale, int64_t rows, int64_t cols, fv_pool *pool)
@@ -237,7 +237,7 @@ static void gather_rows(const void *arg, int64_t begin, int64_t end)
 {
     const lookup *l = arg;
     const operands *o = &l->o;
-    for (int64_t r = begin; r < end; r++) o->isa->scale_row(o->y + r * o->ldy, o->add, o->x + l->ids[r] * o->ldx, o->scale, o->cols);
+    for (int64_t r = begin; r < end; r++) o->isa->copy(o->y + r * o->ldy, o->ldy, o->add, o->x + l->ids[r] * o->ldx, o->ldx, o->scale, 1, o->cols);
 }
 
 void fv_gather_rows(float *y, int64_t ldy, bool add, const float *table, int64_t ldt, const int32_t *ids, float scale, int64_t rows, int64_t cols, fv_pool *pool)
@@ -251,7 +251,7 @@ static void scatter_columns(const void *arg, int64_t begin, int64_t end)
 {
     const lookup *l = arg;
     const operands *o = &l->o;
-    for (int64_t r = 0; r < l->rows; r++) o->isa->scale_row(o->y + l->ids[r] * o->ldy + begin, true, o->x + r * o->ldx + begin, o->scale, end - begin);
+    for (int64_t r = 0; r < l->rows; r++) o->isa->copy(o->y + l->ids[r] * o->ldy + begin, o->ldy, true, o->x + r * o->ldx + begin, o->ldx, o->scale, 1, end - begin);
 }
 
 void fv_scatter_rows(float *dtable, int64_t ldt, const float *dy, int64_t lddy, const int32_t *ids, float scale, int64_t rows, int64_t cols, fv_pool *pool)

@@ -4,13 +4,14 @@
  * bits of dropout exactly.
  *
  * A product's operands are packed: B in panels b[k][nr], A in panels a[k][mr] (`pack` makes both).
- * A panel's last columns may be missing: then `pack` fills zeros and `tile` is told fewer. */
+ * A panel's last columns may be missing; then `tile` is told fewer, and looks no further than the
+ * vector that holds the last one. */
 #ifndef FV_KERNELS_CPU_ISA_H
 #define FV_KERNELS_CPU_ISA_H
 
 #include "kernels/kernels.h"
 
-/* Distance of rows of a tile of scores in backward: fixed, so that tile_rows can address by constants. */
+/* Distance of the rows that tile_rows reads: fixed, so that it can address them by constants. */
 #define FV_TILE_LD 64
 
 /* What follows a product on the tile that is still in the first cache: c = residual + act(c + bias).
@@ -42,12 +43,15 @@ typedef struct fv_isa_table {
     int lanes; /* floats of a vector */
     int mr, nr; /* rows and columns of a product's register tile */
 
-    /* out[l][i] = i < used ? (transpose ? x[i][l] : x[l][i]) : 0, for l < k and i < width. */
+    /* out[l][i] = transpose ? x[i][l] : x[l][i], for l < k and i < used; zeros up to the end of the
+     * vector, or of the panel if that comes first. */
     void (*pack)(float *out, int64_t width, const float *x, int64_t ldx, bool transpose, int64_t used, int64_t k);
-    /* c[rows][cols] = or += the sum over k of a[k][i] · b[k][j]; rows of a are a_step floats apart, of b nr. */
-    void (*tile)(float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t k, int rows, int cols, bool add);
+    /* The same for `transpose`, in panels of nr, out[used / nr][k][nr], times scale. */
+    void (*turn)(float *out, const float *x, int64_t ldx, float scale, int64_t used, int64_t k);
+    /* c[rows][cols] = or += the sum over k of a[k][i] · b[k][j]; rows of a are a_step floats apart, of b b_step. */
+    void (*tile)(float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, int64_t k, int rows, int cols, bool add);
     /* The same with a[i][k], its rows FV_TILE_LD apart. */
-    void (*tile_rows)(float *c, int64_t ldc, const float *a, const float *b, int64_t k, int rows, int cols, bool add);
+    void (*tile_rows)(float *c, int64_t ldc, const float *a, const float *b, int64_t b_step, int64_t k, int rows, int cols, bool add);
     void (*epilogue)(float *c, int64_t ldc, int rows, int cols, const fv_epilogue *e);
 
     /* One step of the online softmax. max, sum: [lanes], the state, starting from -inf and 0. Scores
@@ -59,7 +63,8 @@ typedef struct fv_isa_table {
     void (*softmax_grad_tile)(const fv_score_tile *t, float *dp, const float *lse, const float *delta, float scale);
 
     float (*dot)(const float *a, const float *b, int64_t n);
-    void (*scale_row)(float *y, bool add, const float *x, float scale, int64_t n);
+    void (*copy)(float *y, int64_t ldy, bool add, const float *x, int64_t ldx, float scale, int64_t rows, int64_t n); /* y = or += scale · x */
+    void (*scale_rows)(float *x, int64_t ldx, const float *scales, int64_t rows, int64_t n);                          /* each by its own */
     void (*add_row)(float *y, const float *a, const float *b, int64_t n);
     void (*sum_rows)(float *out, bool add, const float *x, int64_t ldx, int64_t rows, int64_t n);
     double (*sum_squares)(const float *x, int64_t n);

@@ -38,34 +38,37 @@ static float slope(float x, fv_act act)
 static void pack(float *out, int64_t width, const float *x, int64_t ldx, bool transpose, int64_t used, int64_t k)
 {
     for (int64_t l = 0; l < k; l++) {
-        for (int64_t i = 0; i < width; i++) {
-            float value = 0;
-            if (i < used) value = transpose ? x[i * ldx + l] : x[l * ldx + i];
-            out[l * width + i] = value;
-        }
+        for (int64_t i = 0; i < used; i++) out[l * width + i] = transpose ? x[i * ldx + l] : x[l * ldx + i];
+    }
+}
+
+static void turn(float *out, const float *x, int64_t ldx, float scale, int64_t used, int64_t k)
+{
+    for (int64_t i = 0; i < used; i++) {
+        for (int64_t l = 0; l < k; l++) out[(i / NR * k + l) * NR + i % NR] = scale * x[i * ldx + l];
     }
 }
 
 /* a's element (i, l) lies at a[i·a_row + l·a_step]. */
-static void tile_any(float *c, int64_t ldc, const float *a, int64_t a_row, int64_t a_step, const float *b, int64_t k, int rows, int cols, bool add)
+static void tile_any(float *c, int64_t ldc, const float *a, int64_t a_row, int64_t a_step, const float *b, int64_t b_step, int64_t k, int rows, int cols, bool add)
 {
     for (int i = 0; i < rows; i++) {
         float sum[NR] = {0};
         for (int64_t l = 0; l < k; l++) {
-            for (int j = 0; j < NR; j++) sum[j] += a[i * a_row + l * a_step] * b[l * NR + j];
+            for (int j = 0; j < cols; j++) sum[j] += a[i * a_row + l * a_step] * b[l * b_step + j];
         }
         for (int j = 0; j < cols; j++) c[i * ldc + j] = add ? c[i * ldc + j] + sum[j] : sum[j];
     }
 }
 
-static void tile(float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t k, int rows, int cols, bool add)
+static void tile(float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, int64_t k, int rows, int cols, bool add)
 {
-    tile_any(c, ldc, a, 1, a_step, b, k, rows, cols, add);
+    tile_any(c, ldc, a, 1, a_step, b, b_step, k, rows, cols, add);
 }
 
-static void tile_rows(float *c, int64_t ldc, const float *a, const float *b, int64_t k, int rows, int cols, bool add)
+static void tile_rows(float *c, int64_t ldc, const float *a, const float *b, int64_t b_step, int64_t k, int rows, int cols, bool add)
 {
-    tile_any(c, ldc, a, FV_TILE_LD, 1, b, k, rows, cols, add);
+    tile_any(c, ldc, a, FV_TILE_LD, 1, b, b_step, k, rows, cols, add);
 }
 
 static void epilogue(float *c, int64_t ldc, int rows, int cols, const fv_epilogue *e)
@@ -144,9 +147,18 @@ static float dot(const float *a, const float *b, int64_t n)
     return sum;
 }
 
-static void scale_row(float *y, bool add, const float *x, float scale, int64_t n)
+static void copy(float *y, int64_t ldy, bool add, const float *x, int64_t ldx, float scale, int64_t rows, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++) give(y + i, scale * x[i], add);
+    for (int64_t r = 0; r < rows; r++) {
+        for (int64_t i = 0; i < n; i++) give(&y[r * ldy + i], scale * x[r * ldx + i], add);
+    }
+}
+
+static void scale_rows(float *x, int64_t ldx, const float *scales, int64_t rows, int64_t n)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        for (int64_t i = 0; i < n; i++) x[r * ldx + i] *= scales[r];
+    }
 }
 
 static void add_row(float *y, const float *a, const float *b, int64_t n)
@@ -275,9 +287,9 @@ static double fma_chains(int64_t steps)
 
 const fv_isa_table fv_isa_plain = {
     .name = "plain", .supported = supported, .lanes = 1, .mr = MR, .nr = NR,
-    .pack = pack, .tile = tile, .tile_rows = tile_rows, .epilogue = epilogue,
+    .pack = pack, .turn = turn, .tile = tile, .tile_rows = tile_rows, .epilogue = epilogue,
     .softmax_tile = softmax_tile, .softmax_grad_tile = softmax_grad_tile,
-    .dot = dot, .scale_row = scale_row, .add_row = add_row, .sum_rows = sum_rows, .sum_squares = sum_squares,
+    .dot = dot, .copy = copy, .scale_rows = scale_rows, .add_row = add_row, .sum_rows = sum_rows, .sum_squares = sum_squares,
     .act_forward = act_forward, .act_backward = act_backward,
     .norm_forward = norm_forward, .norm_backward = norm_backward,
     .log_sum_exp = log_sum_exp, .softmax_row = softmax_row, .dropout_row = dropout_row,

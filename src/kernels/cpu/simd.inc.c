@@ -108,61 +108,66 @@ INLINE vf slope(vf x, fv_act act)
 
 /* Stores of a panel narrower than a vector run over into the next row, which is written later; the
  * panel's last row must not. */
-INLINE void pack_put(float *out, int64_t width, vf x, int64_t row, int64_t k)
+INLINE void pack_put(float *out, int64_t width, vf x, bool last)
 {
-    if (width >= VL || row + 1 < k) vf_store(out, x);
+    if (width >= VL || !last) vf_store(out, x);
     else vf_store_part(out, x, width);
 }
 
 static void pack_copy(float *out, int64_t width, const float *x, int64_t ldx, int64_t used, int64_t k)
 {
     for (int64_t l = 0; l < k; l++) {
-        for (int64_t i = 0; i < width; i += VL) pack_put(out + l * width + i, width, get(x + l * ldx + i, used > i ? used - i : 0), l, k);
+        for (int64_t i = 0; i < used; i += VL) pack_put(out + l * width + i, width, get(x + l * ldx + i, used - i), l + 1 == k);
     }
 }
 
-INLINE void pack_square(float *out, int64_t width, const float *x, int64_t ldx, int64_t used, int64_t l, int64_t k)
+/* VL rows of x, `used` of which exist, become VL rows of out, `left` of which are wanted. */
+INLINE void turn_square(float *out, int64_t width, const float *x, int64_t ldx, float scale, int64_t used, int64_t left)
 {
     vf r[VL];
-    int64_t left = k - l;
     UNROLL
-    for (int i = 0; i < VL; i++) r[i] = i < used ? get(x + i * ldx + l, left) : vf_zero();
+    for (int i = 0; i < VL; i++) r[i] = i < used ? vf_mul(get(x + i * ldx, left), vf_set(scale)) : vf_zero();
     vf_transpose(r);
     UNROLL
     for (int i = 0; i < VL; i++) {
-        if (i < left) pack_put(out + (l + i) * width, width, r[i], l + i, k);
+        if (i < left) pack_put(out + i * width, width, r[i], i + 1 == left);
     }
 }
 
-static void pack_transpose(float *out, int64_t width, const float *x, int64_t ldx, int64_t used, int64_t k)
+/* The square without edges is compiled apart: it has no branches. */
+INLINE void turn_panel(float *out, int64_t width, const float *x, int64_t ldx, float scale, int64_t used, int64_t k)
 {
-    for (int64_t i = 0; i < width; i += VL) {
-        for (int64_t l = 0; l < k; l += VL) pack_square(out + i, width, x + i * ldx, ldx, used - i, l, k);
+    for (int64_t l = 0; l < k; l += VL) {
+        bool whole = used >= VL && (width < VL ? l + VL < k : l + VL <= k);
+        if (whole) turn_square(out + l * width, width, x + l, ldx, scale, VL, VL + 1);
+        else turn_square(out + l * width, width, x + l, ldx, scale, used, k - l);
     }
 }
 
 static void pack(float *out, int64_t width, const float *x, int64_t ldx, bool transpose, int64_t used, int64_t k)
 {
-    if (transpose) pack_transpose(out, width, x, ldx, used, k);
-    else pack_copy(out, width, x, ldx, used, k);
+    if (!transpose) pack_copy(out, width, x, ldx, used, k);
+    for (int64_t i = 0; transpose && i < used; i += VL) turn_panel(out + i, width, x + i * ldx, ldx, 1.0f, used - i, k);
+}
+
+static void turn(float *out, const float *x, int64_t ldx, float scale, int64_t used, int64_t k)
+{
+    for (int64_t i = 0; i < used; i += VL) turn_panel(out + i / NR * NR * k + i % NR, NR, x + i * ldx, ldx, scale, used - i, k);
 }
 
 /* The heart: rows × vectors of sums held in registers while k runs. a's element (i, l) lies at
  * a[i·a_row + l·a_step]. */
-INLINE void tile_body(float *c, int64_t ldc, const float *a, int64_t a_row, int64_t a_step, const float *b, int64_t k, int rows, int vectors, int cols, bool add)
+INLINE void tile_sums(vf sum[MR][2], const float *a, int64_t a_row, int64_t a_step, const float *b, int64_t b_step, int64_t k, int rows, int vectors)
 {
-    vf sum[MR][2];
     UNROLL
     for (int i = 0; i < rows; i++) {
-        __builtin_prefetch(c + i * ldc, 1);
-        __builtin_prefetch(c + i * ldc + cols - 1, 1);
         UNROLL
         for (int j = 0; j < vectors; j++) sum[i][j] = vf_zero();
     }
     for (int64_t l = 0; l < k; l++) {
         vf y[2];
         UNROLL
-        for (int j = 0; j < vectors; j++) y[j] = vf_load(b + l * NR + j * VL);
+        for (int j = 0; j < vectors; j++) y[j] = vf_load(b + l * b_step + j * VL);
         UNROLL
         for (int i = 0; i < rows; i++) {
             vf x = vf_set(a[i * a_row + l * a_step]);
@@ -170,6 +175,10 @@ INLINE void tile_body(float *c, int64_t ldc, const float *a, int64_t a_row, int6
             for (int j = 0; j < vectors; j++) sum[i][j] = vf_fma(x, y[j], sum[i][j]);
         }
     }
+}
+
+INLINE void tile_give(float *c, int64_t ldc, vf sum[MR][2], int rows, int vectors, int64_t cols, bool add)
+{
     UNROLL
     for (int i = 0; i < rows; i++) {
         UNROLL
@@ -177,13 +186,27 @@ INLINE void tile_body(float *c, int64_t ldc, const float *a, int64_t a_row, int6
     }
 }
 
+/* c is fetched while k runs. Whole tiles are stored without a look at each vector's end. */
+INLINE void tile_body(float *c, int64_t ldc, const float *a, int64_t a_row, int64_t a_step, const float *b, int64_t b_step, int64_t k, int rows, int vectors, int cols, bool add)
+{
+    vf sum[MR][2];
+    UNROLL
+    for (int i = 0; i < rows; i++) {
+        UNROLL
+        for (int j = 0; j < vectors; j += 16 / VL) __builtin_prefetch(c + i * ldc + j * VL, 1);
+    }
+    tile_sums(sum, a, a_row, a_step, b, b_step, k, rows, vectors);
+    if (cols < vectors * VL) tile_give(c, ldc, sum, rows, vectors, cols, add);
+    else if (add) tile_give(c, ldc, sum, rows, vectors, vectors * VL, true);
+    else tile_give(c, ldc, sum, rows, vectors, vectors * VL, false);
+}
+
 /* One function for each number of rows and vectors; [rows - 1][vectors - 1] finds it. */
-#define TILE_ARGS float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t k, int cols, bool add
-#define TILE_FN(rows)                                                                                               \
-    static void tile_##rows##_1(TILE_ARGS) { tile_body(c, ldc, a, 1, a_step, b, k, rows, 1, cols, add); }           \
-    static void tile_##rows##_2(TILE_ARGS) { tile_body(c, ldc, a, 1, a_step, b, k, rows, 2, cols, add); }           \
-    static void tile_rows_##rows##_1(TILE_ARGS) { (void)a_step; tile_body(c, ldc, a, FV_TILE_LD, 1, b, k, rows, 1, cols, add); } \
-    static void tile_rows_##rows##_2(TILE_ARGS) { (void)a_step; tile_body(c, ldc, a, FV_TILE_LD, 1, b, k, rows, 2, cols, add); }
+#define TILE_ARGS float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, int64_t k, int cols, bool add
+#define TILE_ONE(name, rows, vectors, a_row, a_col) \
+    static void name##_##rows##_##vectors(TILE_ARGS) { (void)a_step; tile_body(c, ldc, a, a_row, a_col, b, b_step, k, rows, vectors, cols, add); }
+#define TILE_FN(rows) TILE_ONE(tile, rows, 1, 1, a_step) TILE_ONE(tile, rows, 2, 1, a_step) \
+    TILE_ONE(tile_rows, rows, 1, FV_TILE_LD, 1) TILE_ONE(tile_rows, rows, 2, FV_TILE_LD, 1)
 #define TILE_PAIR(rows) {tile_##rows##_1, tile_##rows##_2},
 #define TILE_ROWS_PAIR(rows) {tile_rows_##rows##_1, tile_rows_##rows##_2},
 #if MR == 6
@@ -198,14 +221,14 @@ typedef void (*tile_fn)(TILE_ARGS);
 static const tile_fn tiles[MR][2] = {EACH_ROWS(TILE_PAIR)};
 static const tile_fn tiles_rows[MR][2] = {EACH_ROWS(TILE_ROWS_PAIR)};
 
-static void tile(float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t k, int rows, int cols, bool add)
+static void tile(float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, int64_t k, int rows, int cols, bool add)
 {
-    tiles[rows - 1][cols > VL](c, ldc, a, a_step, b, k, cols, add);
+    tiles[rows - 1][cols > VL](c, ldc, a, a_step, b, b_step, k, cols, add);
 }
 
-static void tile_rows(float *c, int64_t ldc, const float *a, const float *b, int64_t k, int rows, int cols, bool add)
+static void tile_rows(float *c, int64_t ldc, const float *a, const float *b, int64_t b_step, int64_t k, int rows, int cols, bool add)
 {
-    tiles_rows[rows - 1][cols > VL](c, ldc, a, 0, b, k, cols, add);
+    tiles_rows[rows - 1][cols > VL](c, ldc, a, 0, b, b_step, k, cols, add);
 }
 
 /* Inlined for each activation, so that its branch is outside the loops. */
@@ -364,10 +387,20 @@ static float dot(const float *a, const float *b, int64_t n)
     return vf_sum(sum);
 }
 
-static void scale_row(float *y, bool add, const float *x, float scale, int64_t n)
+static void copy(float *y, int64_t ldy, bool add, const float *x, int64_t ldx, float scale, int64_t rows, int64_t n)
 {
     vf s = vf_set(scale);
-    for (int64_t i = 0; i < n; i += VL) give(y + i, vf_mul(get(x + i, n - i), s), n - i, add);
+    for (int64_t r = 0; r < rows; r++) {
+        for (int64_t i = 0; i < n; i += VL) give(y + r * ldy + i, vf_mul(get(x + r * ldx + i, n - i), s), n - i, add);
+    }
+}
+
+static void scale_rows(float *x, int64_t ldx, const float *scales, int64_t rows, int64_t n)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        vf s = vf_set(scales[r]);
+        for (int64_t i = 0; i < n; i += VL) put(x + r * ldx + i, vf_mul(get(x + r * ldx + i, n - i), s), n - i);
+    }
 }
 
 static void add_row(float *y, const float *a, const float *b, int64_t n)
@@ -580,9 +613,9 @@ static double fma_chains(int64_t steps)
 
 const fv_isa_table ISA_TABLE = {
     .name = ISA_NAME, .supported = supported, .lanes = VL, .mr = MR, .nr = NR,
-    .pack = pack, .tile = tile, .tile_rows = tile_rows, .epilogue = epilogue,
+    .pack = pack, .turn = turn, .tile = tile, .tile_rows = tile_rows, .epilogue = epilogue,
     .softmax_tile = softmax_tile, .softmax_grad_tile = softmax_grad_tile,
-    .dot = dot, .scale_row = scale_row, .add_row = add_row, .sum_rows = sum_rows, .sum_squares = sum_squares,
+    .dot = dot, .copy = copy, .scale_rows = scale_rows, .add_row = add_row, .sum_rows = sum_rows, .sum_squares = sum_squares,
     .act_forward = act_forward, .act_backward = act_backward,
     .norm_forward = norm_forward, .norm_backward = norm_backward,
     .log_sum_exp = log_sum_exp, .softmax_row = softmax_row, .dropout_row = dropout_row,
