@@ -141,7 +141,8 @@ const char *toy_model(void)
     static char folder[FV_PATH_MAX];
     if (*folder) return folder;
     fv_train_options o;
-    toy_options(&o, toy_classes("toy-train.tsv", 0, 90), toy_classes("toy-valid.tsv", 90, 216), "toy-model");
+    toy_options(&o, toy_classes("toy-train.tsv", 0, 180), toy_classes("toy-valid.tsv", 180, 270), "toy-model");
+    o.steps = 150;
     toy_train(&o);
     snprintf(folder, sizeof folder, "%s", o.out);
     return folder;
