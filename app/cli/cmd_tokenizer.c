@@ -94,7 +94,7 @@ static fv_status output_path(char path[FV_PATH_MAX], const char *out, fv_err *er
 static fv_status report_training(const struct train_args *args, const fv_tokenizer *tokenizer, const char *path, fv_err *err)
 {
     int size = fv_tokenizer_size(tokenizer);
-    if (args->common.json) return cli_json_line(json_pack("{s:s, s:i}", "path", path, "size", size), err);
+    if (args->common.json) return cli_json_line(json_pack("{s:o, s:i}", "path", cli_json_text(path, strlen(path)), "size", size), err);
     cli_count count;
     if (!args->common.quiet) fprintf(stderr, "%s: %s entries\n", path, cli_show_count(&count, size));
     if (size < args->o.vocab && !args->common.quiet)

@@ -196,7 +196,7 @@ static fv_status show_summary(const struct args *args, fv_err *err)
     json_t *record = cli_record_load(args->o.out, err);
     if (!record) return err->status;
     if (args->common.json) {
-        json_t *line = json_pack("{s:s, s:s}", "event", "done", "model", args->o.out);
+        json_t *line = json_pack("{s:s, s:o}", "event", "done", "model", cli_json_text(args->o.out, strlen(args->o.out)));
         static const char *const parts[] = {"steps", "seconds", "valid", "test"};
         for (size_t i = 0; line && i < FV_COUNT(parts); i++)
             if (json_object_get(record, parts[i])) json_object_set(line, parts[i], json_object_get(record, parts[i]));

@@ -168,7 +168,8 @@ static void zsh_command(const cli_command *c)
 static void zsh_first_word(const char *word, size_t len, const cli_command *c)
 {
     printf("        '%.*s:", (int)len, word);
-    zsh_text(c->says);
+    if (c->name[len]) put_second_words(word, len);
+    else zsh_text(c->says);
     printf("'\n");
 }
 
@@ -238,14 +239,22 @@ static void fish_option(const cli_command *c, const cli_option *o)
 static void fish_first_word(const char *word, size_t len, const cli_command *c)
 {
     printf("complete -c fovea -n __fish_use_subcommand -f -a %.*s -d '", (int)len, word);
-    fish_text(c->says);
+    if (c->name[len]) put_second_words(word, len);
+    else fish_text(c->says);
     printf("'\n");
 }
 
 static void fish_operands(const cli_command *c)
 {
     const char *second = strchr(c->name, ' '), *words = operand_words(c);
-    if (second) printf("complete -c fovea -n '__fish_seen_subcommand_from %.*s' -a %s\n", (int)strcspn(c->name, " "), c->name, second + 1);
+    size_t len = strcspn(c->name, " ");
+    if (second) {
+        printf("complete -c fovea -n '__fish_seen_subcommand_from %.*s; and not __fish_seen_subcommand_from", (int)len, c->name);
+        put_second_words(c->name, len);
+        printf("' -f -a %s -d '", second + 1);
+        fish_text(c->says);
+        printf("'\n");
+    }
     if (!words) return;
     fish_when(c);
     printf(" -a '");
