@@ -18,7 +18,8 @@ enum {
     TILE_PANELS = 10,       /* panels of A in a task */
     TILE_COLUMNS = 128,     /* columns of B in a task */
     SLAB_FLOATS = 1 << 20,  /* floats of A packed at a time */
-    PACK_FLOATS = 1 << 14,  /* floats that a packing task moves */
+    PACK_FLOATS = 1 << 15,  /* floats that a packing task moves */
+    PACK_ROWS = 16,         /* rows that it takes at a time where panels lie side by side */
     TASK_FLOPS = 1 << 18,   /* below this a task is not worth handing out: some 2 microseconds */
 };
 
@@ -92,20 +93,28 @@ size_t fv_gemm_scratch(const fv_gemm *g, int threads)
 
 static int64_t block_k(int64_t k, int64_t k_block, int64_t block) { return min64(k_block, k - block * k_block); }
 
-static void pack_b_panel(const plan *p, float *out, int64_t block, int64_t panel)
-{
-    const fv_gemm *g = p->g;
-    int64_t l = block * p->k_block, j = panel * p->isa->nr;
-    const float *from = g->b_t ? g->b + j * g->ldb + l : g->b + l * g->ldb + j;
-    p->isa->pack(out, p->isa->nr, from, g->ldb, g->b_t, min64(p->isa->nr, g->n - j), block_k(g->k, p->k_block, block));
-}
+/* An operand as packing sees it: panels of `width` out of n, each of k deep; turned: [n,k] in memory. */
+typedef struct operand {
+    const float *x;
+    int64_t ldx, n, width;
+    bool turned;
+} operand;
 
-static void pack_a_panel(const plan *p, float *out, int64_t block, int64_t panel)
+static operand operand_a(const plan *p) { return (operand){.x = p->g->a, .ldx = p->g->lda, .n = p->g->m, .width = p->mr, .turned = !p->g->a_t}; }
+static operand operand_b(const plan *p) { return (operand){.x = p->g->b, .ldx = p->g->ldb, .n = p->g->n, .width = p->isa->nr, .turned = p->g->b_t}; }
+
+/* Rows [l, l + k) of panels [first, first + count), `distance` apart in out. Where they lie side by side a
+ * few rows of all are taken at a time, so that each cache line is fetched once. */
+static void pack_panels(const plan *p, const operand *o, float *out, int64_t distance, int64_t l, int64_t k, int64_t first, int64_t count)
 {
-    const fv_gemm *g = p->g;
-    int64_t l = block * p->k_block, i = panel * p->mr;
-    const float *from = g->a_t ? g->a + l * g->lda + i : g->a + i * g->lda + l;
-    p->isa->pack(out, p->mr, from, g->lda, !g->a_t, min64(p->mr, g->m - i), block_k(g->k, p->k_block, block));
+    int64_t step = o->turned || count == 1 ? k : PACK_ROWS;
+    for (int64_t row = 0; row < k; row += step) {
+        for (int64_t i = 0; i < count; i++) {
+            int64_t j = (first + i) * o->width;
+            const float *from = o->turned ? o->x + j * o->ldx + l + row : o->x + (l + row) * o->ldx + j;
+            p->isa->pack(out + i * distance + row * o->width, o->width, from, o->ldx, o->turned, min64(o->width, o->n - j), min64(step, k - row));
+        }
+    }
 }
 
 /* Blocks follow each other; in a block, panels. */
@@ -133,10 +142,10 @@ static void pack_task(void *arg, int64_t task, int worker)
     const packing *w = arg;
     const plan *p = w->p;
     int64_t groups = ceil_div(w->panels, w->group), block = task / groups, first = task % groups * w->group;
-    for (int64_t i = first; i < min64(first + w->group, w->panels); i++) {
-        if (w->b) pack_b_panel(p, w->b + b_offset(p, block, w->begin + i), block, w->begin + i);
-        else pack_a_panel(p, p->a + a_offset(p, block, w->begin + i), block, w->begin + i);
-    }
+    int64_t k = block_k(p->g->k, p->k_block, block), panel = w->begin + first;
+    operand o = w->b ? operand_b(p) : operand_a(p);
+    float *out = w->b ? w->b + b_offset(p, block, panel) : p->a + a_offset(p, block, panel);
+    pack_panels(p, &o, out, k * o.width, block * p->k_block, k, panel, min64(w->group, w->panels - first));
 }
 
 static void pack_all(const plan *p, float *b, fv_pool *pool)
@@ -209,9 +218,10 @@ static void compute_task(void *arg, int64_t task, int worker)
     int64_t first = p->slab_begin + task / columns * p->tile_m, last = min64(first + p->tile_m, p->slab_end);
     int64_t from = task % columns * p->tile_n, to = min64(from + p->tile_n, p->n_panels);
     float *own = p->own + worker * own_floats(p);
+    operand b = operand_b(p);
     for (int64_t block = 0; block < p->k_blocks; block++) {
         for (int64_t panel = from; panel < to; panel++) {
-            if (p->b_as_needed) pack_b_panel(p, own, block, panel);
+            if (p->b_as_needed) pack_panels(p, &b, own, 0, block * p->k_block, block_k(p->g->k, p->k_block, block), panel, 1);
             compute_panel(p, p->b_as_needed ? own : p->b + b_offset(p, block, panel), block, panel, first, last);
         }
     }

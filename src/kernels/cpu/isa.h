@@ -43,8 +43,8 @@ typedef struct fv_isa_table {
     int lanes; /* floats of a vector */
     int mr, nr; /* rows and columns of a product's register tile */
 
-    /* out[l][i] = transpose ? x[i][l] : x[l][i], for l < k and i < used; zeros up to the end of the
-     * vector, or of the panel if that comes first. */
+    /* out[l][i] = transpose ? x[i][l] : x[l][i], for l < k and i < used; beyond that, up to the end of
+     * the vector or the panel, zeros or what is in x. */
     void (*pack)(float *out, int64_t width, const float *x, int64_t ldx, bool transpose, int64_t used, int64_t k);
     /* The same for `transpose`, in panels of nr, out[used / nr][k][nr], times scale. */
     void (*turn)(float *out, const float *x, int64_t ldx, float scale, int64_t used, int64_t k);

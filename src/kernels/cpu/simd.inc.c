@@ -121,27 +121,39 @@ static void pack_copy(float *out, int64_t width, const float *x, int64_t ldx, in
     }
 }
 
-/* VL rows of x, `used` of which exist, become VL rows of out, `left` of which are wanted. */
-INLINE void turn_square(float *out, int64_t width, const float *x, int64_t ldx, float scale, int64_t used, int64_t left)
+/* VL columns of VL rows of x, of which `used` exist, become VL rows of out, of which `left` are
+ * wanted. Lanes of rows that do not exist repeat the last. Not inlined: in a loop, compilers keep
+ * sixteen row addresses in memory and bump each. */
+INLINE void turn_body(float *out, int64_t width, const float *x, int64_t ldx, float scale, int64_t used, int64_t left, bool last)
 {
     vf r[VL];
     UNROLL
-    for (int i = 0; i < VL; i++) r[i] = i < used ? vf_mul(get(x + i * ldx, left), vf_set(scale)) : vf_zero();
+    for (int i = 0; i < VL; i++) {
+        r[i] = vf_mul(get(x, left), vf_set(scale));
+        x += i + 1 < used ? ldx : 0;
+    }
     vf_transpose(r);
     UNROLL
     for (int i = 0; i < VL; i++) {
-        if (i < left) pack_put(out + i * width, width, r[i], i + 1 == left);
+        if (i < left) pack_put(out + i * width, width, r[i], last && i + 1 == (left < VL ? left : VL));
     }
 }
 
-/* The square without edges is compiled apart: it has no branches. */
-INLINE void turn_panel(float *out, int64_t width, const float *x, int64_t ldx, float scale, int64_t used, int64_t k)
+static __attribute__((noinline)) void turn_square(float *out, int64_t width, const float *x, int64_t ldx, float scale, int64_t used, bool last)
 {
-    for (int64_t l = 0; l < k; l += VL) {
-        bool whole = used >= VL && (width < VL ? l + VL < k : l + VL <= k);
-        if (whole) turn_square(out + l * width, width, x + l, ldx, scale, VL, VL + 1);
-        else turn_square(out + l * width, width, x + l, ldx, scale, used, k - l);
-    }
+    turn_body(out, width, x, ldx, scale, used, VL, last);
+}
+
+static __attribute__((noinline)) void turn_edge(float *out, int64_t width, const float *x, int64_t ldx, float scale, int64_t used, int64_t left)
+{
+    turn_body(out, width, x, ldx, scale, used, left, true);
+}
+
+static void turn_panel(float *out, int64_t width, const float *x, int64_t ldx, float scale, int64_t used, int64_t k)
+{
+    int64_t l = 0;
+    for (; l + VL <= k; l += VL) turn_square(out + l * width, width, x + l, ldx, scale, used, l + VL == k);
+    if (l < k) turn_edge(out + l * width, width, x + l, ldx, scale, used, k - l);
 }
 
 static void pack(float *out, int64_t width, const float *x, int64_t ldx, bool transpose, int64_t used, int64_t k)
