@@ -174,7 +174,7 @@ typedef enum fv_optimiser { FV_OPTIMISER_ADAMW, FV_OPTIMISER_ADAM } fv_optimiser
 
 typedef enum fv_event_kind {
     FV_EVENT_MESSAGE, /* text: something a person should know */
-    FV_EVENT_STEP,    /* a training step ended */
+    FV_EVENT_STEP,    /* a training step ended; in fv_eval: a batch was scored */
     FV_EVENT_EPOCH,   /* a validation ended: metric, value */
     FV_EVENT_DONE,    /* all is written */
 } fv_event_kind;
@@ -351,7 +351,7 @@ typedef struct fv_bench_result {
 
 typedef void (*fv_on_bench)(void *user, const fv_bench_result *result);
 
-/* WHAT: "peak", "gemm", "attention", "train", "optimiser". ONLY: run cases whose name contains it, or NULL. */
+/* WHAT: "peak", "gemm", "attention", "ops", "train", "optimiser". ONLY: run cases whose name contains it, or NULL. */
 FV_API fv_status fv_bench(const char *what, const char *only, fv_on_bench on_result, void *user, fv_err *err);
 
 #ifdef __cplusplus

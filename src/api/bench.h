@@ -22,6 +22,7 @@ bool fv_bench_wanted(const fv_bench_run *run, const char *name);
 void fv_bench_case(fv_bench_run *run, const char *name, const char *unit, double units, double scale, double flops, fv_bench_fn fn, void *arg);
 void fv_bench_report(const fv_bench_run *run, const char *name, const char *unit, int threads, const double *values, int n, double share);
 
+fv_status fv_bench_ops(fv_bench_run *run, fv_err *err);
 fv_status fv_bench_train(fv_bench_run *run, fv_err *err);
 
 #endif

@@ -9,7 +9,14 @@ void fv_eval_options_init(fv_eval_options *o)
     fv_columns_init(&o->columns);
 }
 
-static fv_status score_rows(fv_session *s, const fv_dataset *data, float *logits, fv_err *err)
+static int tell(void *user, size_t batches, size_t of)
+{
+    const fv_eval_options *o = user;
+    fv_event event = {.size = sizeof event, .kind = FV_EVENT_STEP, .text = "", .metric = "", .step = (int64_t)batches, .steps = (int64_t)of};
+    return o->on_event ? o->on_event(o->on_event_user, &event) : 0;
+}
+
+static fv_status score_rows(fv_session *s, const fv_dataset *data, float *logits, const fv_eval_options *o, fv_err *err)
 {
     fv_status status = FV_OK;
     fv_token_rows rows = {0};
@@ -23,7 +30,7 @@ static fv_status score_rows(fv_session *s, const fv_dataset *data, float *logits
     }
     FV_TRY(fv_prepare_rows(&rows, m->tokenizer, m->encoder.config.max_len, texts, data->n, &s->encoding, &s->cut, err));
     FV_TRY(fv_sampler_init(&sampler, &rows, s->batch_tokens, 0, err));
-    FV_TRY(fv_infer_rows(&m->encoder, s->graph, &sampler, logits, err));
+    FV_TRY(fv_infer_rows(&m->encoder, s->graph, &sampler, logits, tell, (void *)(uintptr_t)o, err));
 done:
     fv_sampler_release(&sampler);
     fv_token_rows_release(&rows);
@@ -43,7 +50,7 @@ static fv_status evaluate(fv_report *report, fv_session *s, const char *path, co
     FV_TRY(fv_dataset_load(&data, path, &o->columns, m->head.kind, &m->head.labels, false, err));
     logits = fv_alloc(data.n * (size_t)m->encoder.config.outputs * sizeof *logits, err);
     if (!logits) { status = FV_E_MEMORY; goto done; }
-    FV_TRY(score_rows(s, &data, logits, err));
+    FV_TRY(score_rows(s, &data, logits, o, err));
     FV_TRY(fv_evaluate(report, &data, &m->head, logits, m->encoder.config.outputs, o->seed, true, pool, err));
     report->cut = s->cut - cut;
     report->unknown_labels = data.unknown;

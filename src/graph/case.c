@@ -36,3 +36,27 @@ fv_tensor *fv_case_input(fv_case *c, const char *name, int64_t rows, int64_t col
 {
     return fv_case_input_scaled(c, name, rows, cols, 1, 0);
 }
+
+const int32_t *fv_case_offsets(fv_case *c, int32_t B, int32_t length)
+{
+    int32_t *offsets = fv_arena_alloc(&c->arena, ((size_t)B + 1) * sizeof *offsets, NULL);
+    FV_ASSERT(offsets);
+    for (int32_t b = 0; b <= B; b++) offsets[b] = b * length;
+    return offsets;
+}
+
+const uint64_t *fv_case_names(fv_case *c, int32_t B)
+{
+    uint64_t *names = fv_arena_alloc(&c->arena, (size_t)B * sizeof *names, NULL);
+    FV_ASSERT(names);
+    for (int32_t b = 0; b < B; b++) names[b] = fv_rng_next(&c->rng);
+    return names;
+}
+
+const int32_t *fv_case_integers(fv_case *c, int64_t n, int32_t below)
+{
+    int32_t *numbers = fv_arena_alloc(&c->arena, (size_t)n * sizeof *numbers, NULL);
+    FV_ASSERT(numbers);
+    for (int64_t i = 0; i < n; i++) numbers[i] = (int32_t)fv_rng_below(&c->rng, (uint64_t)below);
+    return numbers;
+}

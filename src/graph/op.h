@@ -42,6 +42,7 @@ typedef struct fv_op {
     double (*flops)(const fv_node *node, bool backward); /* NULL: not counted */
     const fv_op_case *cases, *refused; /* right ones; ones whose shapes must be refused */
     int n_cases, n_refused;
+    fv_tensor *(*typical)(fv_case *c); /* the sizes of a training step of 2,048 tokens: what `fovea bench ops` times */
     double tolerance; /* relative, of values and gradients against float64 */
 } fv_op;
 
@@ -85,6 +86,11 @@ fv_grad_to fv_grad_zeroed(const fv_node *node, int i);
 fv_tensor *fv_graph_add(fv_graph *graph, const fv_op *op, fv_tensor *const *in, int n_in, uint32_t required, const void *args, size_t args_bytes);
 /* Memory of the graph's life, for arrays in args; NULL on failure, with the graph's error set. */
 void *fv_graph_memory(fv_graph *graph, size_t bytes);
+
+/* For typical cases: sequences of equal length, as [B + 1] offsets, [B] names, or n integers below `below`. */
+const int32_t *fv_case_offsets(fv_case *c, int32_t B, int32_t length);
+const uint64_t *fv_case_names(fv_case *c, int32_t B);
+const int32_t *fv_case_integers(fv_case *c, int64_t n, int32_t below);
 
 /* For cases: inputs with values drawn from the case's stream, uniform in [-1, 1] … */
 fv_graph *fv_case_graph(fv_case *c);

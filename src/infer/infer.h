@@ -44,8 +44,12 @@ fv_status fv_prepare_rows(fv_token_rows *rows, const fv_tokenizer *tokenizer, in
 /* One encoding cut in place. True if it was longer. */
 bool fv_prepare_cut(fv_encoding *encoding, int max_len);
 
-/* Logits [n, outputs] of all rows that the sampler has, in row order. Plans a graph without training. */
-fv_status fv_infer_rows(const fv_encoder *encoder, fv_graph *graph, fv_sampler *sampler, float *logits, fv_err *err);
+/* Told after each batch; nonzero stops with FV_E_STOPPED. */
+typedef int (*fv_infer_progress)(void *user, size_t batches, size_t of);
+
+/* Logits [n, outputs] of all rows that the sampler has, in row order. Plans a graph without training.
+ * progress may be NULL. */
+fv_status fv_infer_rows(const fv_encoder *encoder, fv_graph *graph, fv_sampler *sampler, float *logits, fv_infer_progress progress, void *user, fv_err *err);
 /* In place: softmax, sigmoid, or nothing, by kind. */
 void fv_infer_scores(const fv_model_head *head, float *logits, size_t n, int outputs);
 /* The temperature that makes the loss of `logits` smallest (single: truth [n] labels). 1 if there is nothing to learn from. */

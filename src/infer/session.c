@@ -53,7 +53,7 @@ static fv_status run_batch(const fv_encoder *encoder, fv_graph *graph, const fv_
     return FV_OK;
 }
 
-fv_status fv_infer_rows(const fv_encoder *encoder, fv_graph *graph, fv_sampler *sampler, float *logits, fv_err *err)
+fv_status fv_infer_rows(const fv_encoder *encoder, fv_graph *graph, fv_sampler *sampler, float *logits, fv_infer_progress progress, void *user, fv_err *err)
 {
     fv_sampler_plan(sampler, -1);
     for (size_t i = 0; i < sampler->n_batches; i++) {
@@ -61,6 +61,7 @@ fv_status fv_infer_rows(const fv_encoder *encoder, fv_graph *graph, fv_sampler *
         fv_sampler_get(sampler, i, &batch);
         fv_status status = run_batch(encoder, graph, &batch, logits, err);
         if (status != FV_OK) return status;
+        if (progress && progress(user, i + 1, sampler->n_batches)) return FV_FAIL(err, FV_E_STOPPED, "stopped after batch %zu of %zu", i + 1, sampler->n_batches);
     }
     return FV_OK;
 }
@@ -128,7 +129,7 @@ fv_status fv_classify_scores(fv_session *s, const fv_text *texts, size_t n, floa
     if (n == 0) return FV_OK;
     FV_TRY(fv_prepare_rows(&rows, m->tokenizer, m->encoder.config.max_len, texts, n, &s->encoding, &s->cut, err));
     FV_TRY(fv_sampler_init(&sampler, &rows, s->batch_tokens, 0, err));
-    FV_TRY(fv_infer_rows(&m->encoder, s->graph, &sampler, out, err));
+    FV_TRY(fv_infer_rows(&m->encoder, s->graph, &sampler, out, NULL, NULL, err));
     fv_infer_scores(&m->head, out, n, m->encoder.config.outputs);
 done:
     fv_sampler_release(&sampler);

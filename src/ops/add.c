@@ -42,6 +42,7 @@ static fv_tensor *to_itself(fv_case *c)
     return fv_add(fv_case_graph(c), a, a);
 }
 static fv_tensor *shapes_differ(fv_case *c) { return fv_add(fv_case_graph(c), fv_case_input(c, "a", 5, 7), fv_case_input(c, "b", 4, 7)); }
+static fv_tensor *typical(fv_case *c) { return fv_add(fv_case_graph(c), fv_case_input(c, "a", 2048, 512), fv_case_input(c, "b", 2048, 512)); }
 
 static const fv_op_case cases[] = {{"plain", plain}, {"to itself", to_itself}};
 static const fv_op_case refused[] = {{"shapes differ", shapes_differ}};
@@ -49,7 +50,7 @@ static const fv_op_case refused[] = {{"shapes differ", shapes_differ}};
 const fv_op fv_op_add = {
     .name = "add", .says = "adds two tensors",
     .check = check, .forward = forward, .backward = backward, .reference = reference,
-    FV_CASES(cases), FV_REFUSED(refused), .tolerance = 1e-6,
+    FV_CASES(cases), FV_REFUSED(refused), .typical = typical, .tolerance = 1e-6,
 };
 
 FV_OP_FN fv_tensor *fv_add(fv_graph *g, fv_tensor *a, fv_tensor *b) {

@@ -148,6 +148,14 @@ static fv_tensor *views(fv_case *c)
     fv_attention a = {.B = 3, .H = 2, .K = 2, .D = 8, .scale = 0.35f, .q_offsets = own, .k_offsets = own};
     return fv_attend(g, fv_view_columns(g, qkv, 0, 16), fv_view_columns(g, qkv, 16, 16), fv_view_columns(g, qkv, 32, 16), &a);
 }
+static fv_tensor *typical(fv_case *c)
+{
+    fv_graph *g = fv_case_graph(c);
+    const int32_t *offsets = fv_case_offsets(c, 32, 64);
+    fv_tensor *qkv = fv_case_input(c, "qkv", 2048, 1536);
+    fv_attention a = {.B = 32, .H = 8, .K = 8, .D = 64, .scale = 0.125f, .q_offsets = offsets, .k_offsets = offsets, .sequences = fv_case_names(c, 32), .dropout = 0.1f};
+    return fv_attend(g, fv_view_columns(g, qkv, 0, 512), fv_view_columns(g, qkv, 512, 512), fv_view_columns(g, qkv, 1024, 512), &a);
+}
 
 static const fv_op_case cases[] = {{"full", full}, {"causal", causal}, {"window", windowed}, {"limits", limited}, {"shared keys", shared_keys}, {"cross", cross}, {"views", views}};
 static const fv_op_case refused[] = {{"heads do not divide", heads_do_not_divide}, {"offsets go back", offsets_go_back}};
@@ -155,7 +163,7 @@ static const fv_op_case refused[] = {{"heads do not divide", heads_do_not_divide
 const fv_op fv_op_attend = {
     .name = "attend", .says = "lets each token look at the others and take a weighted mean of what they hold",
     .check = check, .forward = forward, .backward = backward, .reference = reference, .flops = flops,
-    FV_CASES(cases), FV_REFUSED(refused), .tolerance = 2e-5,
+    FV_CASES(cases), FV_REFUSED(refused), .typical = typical, .tolerance = 2e-5,
 };
 
 FV_OP_FN fv_tensor *fv_attend(fv_graph *g, fv_tensor *q, fv_tensor *k, fv_tensor *v, const fv_attention *spec) {

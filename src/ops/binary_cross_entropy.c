@@ -65,6 +65,12 @@ static const float hard[] = {1, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 1}, soft[] = {.9f,
 static fv_tensor *plain(fv_case *c) { return fv_binary_cross_entropy(fv_case_graph(c), fv_case_input(c, "x", 4, 3), hard); }
 static fv_tensor *soft_and_large(fv_case *c) { return fv_binary_cross_entropy(fv_case_graph(c), fv_case_input_scaled(c, "x", 2, 3, 12, 0), soft); }
 static fv_tensor *no_targets(fv_case *c) { return fv_binary_cross_entropy(fv_case_graph(c), fv_case_input(c, "x", 4, 3), NULL); }
+static fv_tensor *typical(fv_case *c)
+{
+    float *targets = fv_graph_memory(fv_case_graph(c), 128 * 40 * sizeof *targets);
+    for (int i = 0; targets && i < 128 * 40; i++) targets[i] = i % 5 == 0;
+    return fv_binary_cross_entropy(fv_case_graph(c), fv_case_input(c, "x", 128, 40), targets);
+}
 
 static const fv_op_case cases[] = {{"plain", plain}, {"soft and large", soft_and_large}};
 static const fv_op_case refused[] = {{"no targets", no_targets}};
@@ -72,7 +78,7 @@ static const fv_op_case refused[] = {{"no targets", no_targets}};
 const fv_op fv_op_binary_cross_entropy = {
     .name = "binary_cross_entropy", .says = "measures surprise where several labels may hold",
     .check = check, .forward = forward, .backward = backward, .reference = reference,
-    FV_CASES(cases), FV_REFUSED(refused), .tolerance = 1e-5,
+    FV_CASES(cases), FV_REFUSED(refused), .typical = typical, .tolerance = 1e-5,
 };
 
 FV_OP_FN fv_tensor *fv_binary_cross_entropy(fv_graph *g, fv_tensor *x, const float *targets) {

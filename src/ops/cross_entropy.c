@@ -76,6 +76,7 @@ static fv_tensor *smoothed(fv_case *c) { return fv_cross_entropy(fv_case_graph(c
 static fv_tensor *rows_left_out(fv_case *c) { return fv_cross_entropy(fv_case_graph(c), fv_case_input(c, "x", 4, 7), some, 0.1f); }
 static fv_tensor *target_outside(fv_case *c) { return fv_cross_entropy(fv_case_graph(c), fv_case_input(c, "x", 4, 7), outside, 0); }
 static fv_tensor *smoothed_away(fv_case *c) { return fv_cross_entropy(fv_case_graph(c), fv_case_input(c, "x", 4, 7), right, 1); }
+static fv_tensor *typical(fv_case *c) { return fv_cross_entropy(fv_case_graph(c), fv_case_input(c, "x", 128, 77), fv_case_integers(c, 128, 77), 0.1f); }
 
 static const fv_op_case cases[] = {{"plain", plain}, {"smoothed", smoothed}, {"rows left out", rows_left_out}};
 static const fv_op_case refused[] = {{"target outside", target_outside}, {"smoothed away", smoothed_away}};
@@ -83,7 +84,7 @@ static const fv_op_case refused[] = {{"target outside", target_outside}, {"smoot
 const fv_op fv_op_cross_entropy = {
     .name = "cross_entropy", .says = "measures how surprised the model is by the right label",
     .check = check, .forward = forward, .backward = backward, .reference = reference,
-    FV_CASES(cases), FV_REFUSED(refused), .tolerance = 1e-5,
+    FV_CASES(cases), FV_REFUSED(refused), .typical = typical, .tolerance = 1e-5,
 };
 
 FV_OP_FN fv_tensor *fv_cross_entropy(fv_graph *g, fv_tensor *x, const int32_t *targets, float smoothing) {

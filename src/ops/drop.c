@@ -67,6 +67,11 @@ static fv_tensor *with_residual(fv_case *c) { return fv_drop(fv_case_graph(c), f
 static fv_tensor *nothing_dropped(fv_case *c) { return fv_drop(fv_case_graph(c), fv_case_input(c, "x", 9, 8), fv_case_input(c, "r", 9, 8), &none); }
 static fv_tensor *all_dropped(fv_case *c) { return fv_drop(fv_case_graph(c), fv_case_input(c, "x", 9, 8), NULL, &always); }
 static fv_tensor *rows_missing(fv_case *c) { return fv_drop(fv_case_graph(c), fv_case_input(c, "x", 8, 8), NULL, &third); }
+static fv_tensor *typical(fv_case *c)
+{
+    fv_dropout tenth = {.p = 0.1f, .B = 32, .offsets = fv_case_offsets(c, 32, 64), .sequences = fv_case_names(c, 32)};
+    return fv_drop(fv_case_graph(c), fv_case_input(c, "x", 2048, 512), fv_case_input(c, "r", 2048, 512), &tenth);
+}
 
 static const fv_op_case cases[] = {{"alone", alone}, {"residual", with_residual}, {"nothing dropped", nothing_dropped}};
 static const fv_op_case refused[] = {{"all dropped", all_dropped}, {"rows missing", rows_missing}};
@@ -74,7 +79,7 @@ static const fv_op_case refused[] = {{"all dropped", all_dropped}, {"rows missin
 const fv_op fv_op_drop = {
     .name = "drop", .says = "drops values at random while training, so that none is relied on alone",
     .check = check, .forward = forward, .backward = backward, .reference = reference,
-    FV_CASES(cases), FV_REFUSED(refused), .tolerance = 1e-6,
+    FV_CASES(cases), FV_REFUSED(refused), .typical = typical, .tolerance = 1e-6,
 };
 
 FV_OP_FN fv_tensor *fv_drop(fv_graph *g, fv_tensor *x, fv_tensor *residual, const fv_dropout *dropout) {

@@ -95,6 +95,12 @@ static fv_tensor *two_widths(fv_case *c)
     const int32_t *ids[] = {words, places};
     return fv_embed(fv_case_graph(c), tables, ids, ones, 2, 5);
 }
+static fv_tensor *typical(fv_case *c)
+{
+    fv_tensor *tables[] = {fv_case_input(c, "words", 8000, 512), fv_case_input(c, "positions", 64, 512)};
+    const int32_t *ids[] = {fv_case_integers(c, 2048, 8000), fv_case_integers(c, 2048, 64)};
+    return fv_embed(fv_case_graph(c), tables, ids, ones, 2, 2048);
+}
 
 static const fv_op_case cases[] = {{"one table", one_table}, {"words and positions", words_and_positions}};
 static const fv_op_case refused[] = {{"id outside", id_outside}, {"two widths", two_widths}};
@@ -102,7 +108,7 @@ static const fv_op_case refused[] = {{"id outside", id_outside}, {"two widths", 
 const fv_op fv_op_embed = {
     .name = "embed", .says = "looks up each token's vector",
     .check = check, .forward = forward, .backward = backward, .reference = reference,
-    FV_CASES(cases), FV_REFUSED(refused), .tolerance = 1e-6,
+    FV_CASES(cases), FV_REFUSED(refused), .typical = typical, .tolerance = 1e-6,
 };
 
 FV_OP_FN fv_tensor *fv_embed(fv_graph *g, fv_tensor *const *tables, const int32_t *const *ids, const float *scales, int n_tables, int64_t n) {

@@ -59,6 +59,7 @@ static fv_tensor *narrow(fv_case *c) { return fv_layer_norm(fv_case_graph(c), fv
 static fv_tensor *wide(fv_case *c) { return fv_layer_norm(fv_case_graph(c), fv_case_input(c, "x", 70, 96), fv_case_input(c, "w", 1, 96), fv_case_input(c, "b", 1, 96), 1e-12f); }
 static fv_tensor *far_from_zero(fv_case *c) { return fv_layer_norm(fv_case_graph(c), fv_case_input_scaled(c, "x", 3, 32, 1, 50), fv_case_input(c, "w", 1, 32), fv_case_input(c, "b", 1, 32), 1e-5f); }
 static fv_tensor *weight_too_short(fv_case *c) { return fv_layer_norm(fv_case_graph(c), fv_case_input(c, "x", 5, 7), fv_case_input(c, "w", 1, 6), fv_case_input(c, "b", 1, 7), 1e-5f); }
+static fv_tensor *typical(fv_case *c) { return fv_layer_norm(fv_case_graph(c), fv_case_input(c, "x", 2048, 512), fv_case_input(c, "w", 1, 512), fv_case_input(c, "b", 1, 512), 1e-5f); }
 
 static const fv_op_case cases[] = {{"narrow", narrow}, {"wide", wide}, {"far from zero", far_from_zero}};
 static const fv_op_case refused[] = {{"weight too short", weight_too_short}};
@@ -66,7 +67,7 @@ static const fv_op_case refused[] = {{"weight too short", weight_too_short}};
 const fv_op fv_op_layer_norm = {
     .name = "layer_norm", .says = "brings each row to mean 0 and deviation 1, then to learned ones",
     .check = check, .forward = forward, .backward = backward, .reference = reference,
-    FV_CASES(cases), FV_REFUSED(refused), .tolerance = 1e-4,
+    FV_CASES(cases), FV_REFUSED(refused), .typical = typical, .tolerance = 1e-4,
 };
 
 FV_OP_FN fv_tensor *fv_layer_norm(fv_graph *g, fv_tensor *x, fv_tensor *w, fv_tensor *b, float eps) {

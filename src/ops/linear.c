@@ -129,6 +129,7 @@ static fv_tensor *with_relu_and_residual(fv_case *c) { return fv_linear(fv_case_
 static fv_tensor *widths_differ(fv_case *c) { return fv_linear(fv_case_graph(c), fv_case_input(c, "x", 5, 7), fv_case_input(c, "w", 3, 6), NULL, FV_ACT_NONE, NULL); }
 static fv_tensor *bias_too_long(fv_case *c) { return fv_linear(fv_case_graph(c), fv_case_input(c, "x", 5, 7), fv_case_input(c, "w", 3, 7), fv_case_input(c, "b", 1, 4), FV_ACT_NONE, NULL); }
 static fv_tensor *residual_too_short(fv_case *c) { return fv_linear(fv_case_graph(c), fv_case_input(c, "x", 5, 7), fv_case_input(c, "w", 3, 7), NULL, FV_ACT_NONE, fv_case_input(c, "r", 4, 3)); }
+static fv_tensor *typical(fv_case *c) { return fv_linear(fv_case_graph(c), fv_case_input(c, "x", 2048, 512), fv_case_input(c, "w", 2048, 512), fv_case_input(c, "b", 1, 2048), FV_ACT_GELU, NULL); }
 
 static const fv_op_case cases[] = {{"bare", bare}, {"bias", with_bias}, {"gelu", with_gelu}, {"tanh", with_tanh}, {"relu, residual", with_relu_and_residual}};
 static const fv_op_case refused[] = {{"widths differ", widths_differ}, {"bias too long", bias_too_long}, {"residual too short", residual_too_short}};
@@ -136,7 +137,7 @@ static const fv_op_case refused[] = {{"widths differ", widths_differ}, {"bias to
 const fv_op fv_op_linear = {
     .name = "linear", .says = "mixes the channels of each row by learned weights",
     .check = check, .forward = forward, .backward = backward, .reference = reference, .flops = flops,
-    FV_CASES(cases), FV_REFUSED(refused), .tolerance = 2e-5,
+    FV_CASES(cases), FV_REFUSED(refused), .typical = typical, .tolerance = 2e-5,
 };
 
 FV_OP_FN fv_tensor *fv_linear(fv_graph *g, fv_tensor *x, fv_tensor *w, fv_tensor *b, fv_act act, fv_tensor *residual) {

@@ -112,6 +112,7 @@ static fv_tensor *mean(fv_case *c) { return fv_pool_rows(fv_case_graph(c), fv_ca
 static fv_tensor *max(fv_case *c) { return fv_pool_rows(fv_case_graph(c), fv_case_input(c, "x", 12, 16), ends, 4, MAX); }
 static fv_tensor *rows_missing(fv_case *c) { return fv_pool_rows(fv_case_graph(c), fv_case_input(c, "x", 11, 9), ends, 4, MEAN); }
 static fv_tensor *kind_unknown(fv_case *c) { return fv_pool_rows(fv_case_graph(c), fv_case_input(c, "x", 12, 9), ends, 4, 3); }
+static fv_tensor *typical(fv_case *c) { return fv_pool_rows(fv_case_graph(c), fv_case_input(c, "x", 2048, 512), fv_case_offsets(c, 32, 64), 32, MEAN); }
 
 static const fv_op_case cases[] = {{"first", first}, {"mean", mean}, {"max", max}};
 static const fv_op_case refused[] = {{"rows missing", rows_missing}, {"kind unknown", kind_unknown}};
@@ -119,7 +120,7 @@ static const fv_op_case refused[] = {{"rows missing", rows_missing}, {"kind unkn
 const fv_op fv_op_pool = {
     .name = "pool", .says = "makes one vector of a sequence",
     .check = check, .forward = forward, .backward = backward, .reference = reference,
-    FV_CASES(cases), FV_REFUSED(refused), .tolerance = 1e-5,
+    FV_CASES(cases), FV_REFUSED(refused), .typical = typical, .tolerance = 1e-5,
 };
 
 FV_OP_FN fv_tensor *fv_pool_rows(fv_graph *g, fv_tensor *x, const int32_t *offsets, int32_t B, int kind) {

@@ -55,6 +55,7 @@ static const float wanted[] = {0.5f, -1, 3, 0, 2};
 
 static fv_tensor *plain(fv_case *c) { return fv_squared_error(fv_case_graph(c), fv_case_input(c, "x", 5, 1), wanted); }
 static fv_tensor *two_values(fv_case *c) { return fv_squared_error(fv_case_graph(c), fv_case_input(c, "x", 5, 2), wanted); }
+static fv_tensor *typical(fv_case *c) { return fv_squared_error(fv_case_graph(c), fv_case_input(c, "x", 128, 1), fv_graph_memory(fv_case_graph(c), 128 * sizeof(float))); }
 
 static const fv_op_case cases[] = {{"plain", plain}};
 static const fv_op_case refused[] = {{"two values", two_values}};
@@ -62,7 +63,7 @@ static const fv_op_case refused[] = {{"two values", two_values}};
 const fv_op fv_op_squared_error = {
     .name = "squared_error", .says = "measures how far a number is from the right one",
     .check = check, .forward = forward, .backward = backward, .reference = reference,
-    FV_CASES(cases), FV_REFUSED(refused), .tolerance = 1e-5,
+    FV_CASES(cases), FV_REFUSED(refused), .typical = typical, .tolerance = 1e-5,
 };
 
 FV_OP_FN fv_tensor *fv_squared_error(fv_graph *g, fv_tensor *x, const float *targets) {

@@ -29,10 +29,10 @@ static char *dump_state(const fv_training *t, fv_err *err)
 {
     uint64_t log_bytes, event_bytes;
     fv_record_sizes(&t->record, &log_bytes, &event_bytes);
-    return dump(json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:b, s:I, s:I}",
+    return dump(json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:b, s:I, s:I}",
         "steps", (json_int_t)t->recipe.steps, "step", (json_int_t)t->step, "epoch", (json_int_t)t->epoch, "batch", (json_int_t)t->batch,
         "tokens", (json_int_t)t->tokens, "epochs_since_best", (json_int_t)t->epochs_since_best, "best_step", (json_int_t)t->best_step,
-        "best_value", t->best_value, "seconds", fv_training_seconds(t), "done_early", t->done_early,
+        "best_value", t->best_value, "best_loss", t->best_loss, "seconds", fv_training_seconds(t), "done_early", t->done_early,
         "log_bytes", (json_int_t)log_bytes, "event_bytes", (json_int_t)event_bytes), err);
 }
 
@@ -134,6 +134,7 @@ static fv_status restore_state(fv_training *t, const fv_safetensors *file, uint6
     FV_TRY(fv_json_int(s, "epochs_since_best", true, 0, huge, &t->epochs_since_best, where, err));
     FV_TRY(fv_json_int(s, "best_step", true, 0, t->recipe.steps, &t->best_step, where, err));
     FV_TRY(fv_json_real(s, "best_value", true, &t->best_value, where, err));
+    FV_TRY(fv_json_real(s, "best_loss", true, &t->best_loss, where, err));
     FV_TRY(fv_json_real(s, "seconds", true, &t->seconds, where, err));
     FV_TRY(fv_json_bool(s, "done_early", true, &t->done_early, where, err));
     FV_TRY(fv_json_int(s, "log_bytes", true, 0, huge, &log, where, err));

@@ -157,7 +157,7 @@ static fv_status tell_step(fv_training *t, double seconds, fv_err *err)
 
 fv_status fv_training_evaluate(fv_training *t, fv_part *part, bool intervals, fv_report *report, fv_err *err)
 {
-    fv_status status = fv_infer_rows(&t->encoder, t->infer_graph, &part->sampler, part->logits, err);
+    fv_status status = fv_infer_rows(&t->encoder, t->infer_graph, &part->sampler, part->logits, NULL, NULL, err);
     if (status != FV_OK) return status;
     return fv_evaluate(report, &part->data, &t->head, part->logits, t->recipe.encoder.outputs, t->recipe.seed, intervals, t->pool, err);
 }
@@ -174,12 +174,13 @@ static const char *headline(fv_labels kind)
     return kind == FV_LABELS_SINGLE ? "accuracy" : kind == FV_LABELS_MULTI ? "micro_f1" : "r2";
 }
 
-static void keep_if_best(fv_training *t, double value)
+static void keep_if_best(fv_training *t, double value, double loss)
 {
-    bool best = t->best_step == 0 || value > t->best_value;
+    bool best = t->best_step == 0 || value > t->best_value || (value == t->best_value && loss < t->best_loss);
     t->epochs_since_best = best ? 0 : t->epochs_since_best + 1;
     if (!best) return;
     t->best_value = value;
+    t->best_loss = loss;
     t->best_step = t->step;
     memcpy(t->best, t->encoder.params.block, (size_t)t->encoder.params.n_floats * sizeof *t->best);
 }
@@ -192,7 +193,7 @@ static fv_status validate(fv_training *t, fv_err *err)
     FV_TRY(fv_training_evaluate(t, &t->valid, false, &report, err));
     FV_TRY(fv_record_valid(&t->record, t->step, t->epoch, report.metrics, report.n_metrics, err));
     double value = metric(&report, headline(t->recipe.kind));
-    keep_if_best(t, value);
+    keep_if_best(t, value, metric(&report, t->recipe.kind == FV_LABELS_REGRESSION ? "mse" : "loss"));
     t->valid_seconds = fv_now() - begun;
     fv_event event = blank_event(t, FV_EVENT_EPOCH);
     event.metric = headline(t->recipe.kind);

@@ -54,9 +54,9 @@ done:
 static fv_status note_hashes(fv_training *t, fv_err *err)
 {
     json_t *tree = json_pack("{s:s, s:s}", "train", t->train.data.hash, "valid", t->o->valid ? t->valid.data.hash : "held back from train");
-    if (tree && t->has_test) json_object_set_new(tree, "test", json_string(t->test.data.hash));
+    bool fine = tree && (!t->has_test || json_object_set_new(tree, "test", json_string(t->test.data.hash)) == 0);
     fv_buf text = {0};
-    fv_status status = tree ? fv_json_print(tree, 0, &text, err) : FV_FAIL(err, FV_E_MEMORY, "out of memory");
+    fv_status status = fine ? fv_json_print(tree, 0, &text, err) : FV_FAIL(err, FV_E_MEMORY, "out of memory");
     json_decref(tree);
     t->data_hashes = text.data;
     return status;

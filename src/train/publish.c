@@ -1,14 +1,32 @@
 /* The model folder at the end: the best weights, and beside them all that it takes to load them here
- * and elsewhere, and how they came to be. Each file is replaced whole; fovea.json comes last. */
+ * and elsewhere, and how they came to be.
+ *
+ * The trap: a model that lay there before must stay whole when the disk fills, and its files make
+ * sense only together. So all new files are written and synced in OUT/.new first, and then renamed
+ * one after the other, which needs no room. A crash between two renames is mended by --resume:
+ * where a model lies, a checkpoint of the last step is there until all is done. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "train/evaluate.h"
 #include "train/training.h"
 
-static const char record_name[] = "fovea.json";
+static const char record_name[] = "fovea.json", staging_name[] = ".new";
+static const char *const file_names[] = {"tokenizer.json", "tokenizer_config.json", "config.json", "model.safetensors", record_name};
 
 static fv_status out_path(const fv_training *t, char path[FV_PATH_MAX], const char *name, fv_err *err) { return fv_path_join(path, t->o->out, name, err); }
+
+/* Where a file waits until all are whole. */
+static fv_status new_path(const fv_training *t, char path[FV_PATH_MAX], const char *name, fv_err *err)
+{
+    char folder[FV_PATH_MAX];
+    fv_status status = out_path(t, folder, staging_name, err);
+    return status == FV_OK ? fv_path_join(path, folder, name, err) : status;
+}
 
 static void use_best(fv_training *t)
 {
@@ -29,30 +47,25 @@ static fv_status calibrate(fv_training *t, fv_err *err)
     return FV_OK;
 }
 
+/* NULL when out of memory. */
 static json_t *metrics_json(const fv_report *report)
 {
     json_t *tree = json_object();
-    for (size_t i = 0; i < report->n_metrics; i++) {
+    bool fine = tree;
+    for (size_t i = 0; i < report->n_metrics && fine; i++) {
         const fv_metric *m = &report->metrics[i];
-        json_object_set_new(tree, m->name, json_pack("{s:f, s:f, s:f}", "value", m->value, "low", m->low, "high", m->high));
+        fine = json_object_set_new(tree, m->name, json_pack("{s:f, s:f, s:f}", "value", m->value, "low", m->low, "high", m->high)) == 0;
     }
-    return tree;
+    if (fine) return tree;
+    json_decref(tree);
+    return NULL;
 }
 
-static void tell_test(fv_training *t, const fv_report *report)
-{
-    for (size_t i = 0; i < report->n_metrics; i++) {
-        const fv_metric *m = &report->metrics[i];
-        fv_training_say(t, "test %s %.4f (95 %% interval %.4f to %.4f, %lld rows)", m->name, m->value, m->low, m->high, (long long)report->rows);
-    }
-}
-
-static fv_status score(fv_training *t, fv_part *part, json_t *tree, const char *key, bool tell, fv_err *err)
+static fv_status score(fv_training *t, fv_part *part, json_t *tree, const char *key, fv_err *err)
 {
     fv_report report = {0};
     fv_status status = fv_training_evaluate(t, part, true, &report, err);
     if (status == FV_OK && json_object_set_new(tree, key, metrics_json(&report)) != 0) status = FV_FAIL(err, FV_E_MEMORY, "out of memory");
-    if (status == FV_OK && tell) tell_test(t, &report);
     fv_metrics_release(&report);
     return status;
 }
@@ -63,11 +76,15 @@ static json_t *data_json(const char *path, const fv_part *part)
         "skipped", (json_int_t)part->data.skipped, "cut", (json_int_t)part->cut);
 }
 
+/* NULL when out of memory. */
 static json_t *all_data_json(const fv_training *t)
 {
-    json_t *tree = json_pack("{s:o, s:o}", "train", data_json(t->o->train, &t->train), "valid", data_json(t->o->valid, &t->valid));
-    if (tree && t->has_test) json_object_set_new(tree, "test", data_json(t->o->test, &t->test));
-    return tree;
+    json_t *tree = json_object();
+    if (json_object_set_new(tree, "train", data_json(t->o->train, &t->train)) == 0 &&
+        json_object_set_new(tree, "valid", data_json(t->o->valid, &t->valid)) == 0 &&
+        (!t->has_test || json_object_set_new(tree, "test", data_json(t->o->test, &t->test)) == 0)) return tree;
+    json_decref(tree);
+    return NULL;
 }
 
 static fv_status write_tokenizer(const fv_training *t, fv_err *err)
@@ -76,9 +93,10 @@ static fv_status write_tokenizer(const fv_training *t, fv_err *err)
     char path[FV_PATH_MAX];
     json_t *config = json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:s}", "tokenizer_class", "PreTrainedTokenizerFast", "model_max_length", t->recipe.encoder.max_len,
         "pad_token", "[PAD]", "unk_token", "[UNK]", "cls_token", "[CLS]", "sep_token", "[SEP]", "mask_token", "[MASK]");
-    FV_TRY(out_path(t, path, "tokenizer.json", err));
+    if (!config) return FV_FAIL(err, FV_E_MEMORY, "tokenizer_config.json: out of memory");
+    FV_TRY(new_path(t, path, "tokenizer.json", err));
     FV_TRY(fv_tokenizer_save(t->tokenizer, path, err));
-    FV_TRY(out_path(t, path, "tokenizer_config.json", err));
+    FV_TRY(new_path(t, path, "tokenizer_config.json", err));
     FV_TRY(fv_json_save(config, path, err));
 done:
     json_decref(config);
@@ -92,9 +110,9 @@ static fv_status write_model(fv_training *t, fv_err *err)
     json_t *config = fv_model_config_json(&t->recipe.encoder, &t->head, err);
     if (!config) return FV_E_MEMORY;
     FV_TRY(write_tokenizer(t, err));
-    FV_TRY(out_path(t, path, "config.json", err));
+    FV_TRY(new_path(t, path, "config.json", err));
     FV_TRY(fv_json_save(config, path, err));
-    FV_TRY(out_path(t, path, "model.safetensors", err));
+    FV_TRY(new_path(t, path, "model.safetensors", err));
     FV_TRY(fv_weights_save(&t->encoder.params, path, (const char *[]){"format"}, (const char *[]){"pt"}, 1, err));
 done:
     json_decref(config);
@@ -104,17 +122,16 @@ done:
 static fv_status add_hashes(const fv_training *t, json_t *tree, fv_err *err)
 {
     static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.json"};
-    fv_status status = FV_OK;
     json_t *files = json_object();
-    for (size_t i = 0; i < FV_COUNT(names); i++) {
+    bool fine = json_object_set_new(tree, "files", files) == 0;
+    for (size_t i = 0; fine && i < FV_COUNT(names); i++) {
         char path[FV_PATH_MAX], hex[65];
-        FV_TRY(out_path(t, path, names[i], err));
-        FV_TRY(fv_sha256_file(path, hex, err));
-        json_object_set_new(files, names[i], json_string(hex));
+        fv_status status = new_path(t, path, names[i], err);
+        if (status == FV_OK) status = fv_sha256_file(path, hex, err);
+        if (status != FV_OK) return status;
+        fine = json_object_set_new(files, names[i], json_string(hex)) == 0;
     }
-done:
-    json_object_set_new(tree, "files", files);
-    return status;
+    return fine ? FV_OK : FV_FAIL(err, FV_E_MEMORY, "%s: out of memory", record_name);
 }
 
 static fv_status add_circumstances(const fv_training *t, json_t *tree, fv_err *err)
@@ -134,26 +151,86 @@ static fv_status add_circumstances(const fv_training *t, json_t *tree, fv_err *e
     return fine ? FV_OK : FV_FAIL(err, FV_E_MEMORY, "%s: out of memory", record_name);
 }
 
-fv_status fv_training_publish(fv_training *t, fv_err *err)
+/* ---- Taking the old one's place ---- */
+
+static fv_status begin_staging(fv_training *t, fv_err *err)
+{
+    char path[FV_PATH_MAX];
+    fv_status status = out_path(t, path, staging_name, err);
+    return status == FV_OK ? fv_folder_make(path, err) : status;
+}
+
+/* Whatever is left of it: nothing, after a success. */
+static void end_staging(const fv_training *t)
+{
+    char path[FV_PATH_MAX];
+    for (size_t i = 0; i < FV_COUNT(file_names); i++)
+        if (new_path(t, path, file_names[i], NULL) == FV_OK) fv_file_remove(path, NULL);
+    if (out_path(t, path, staging_name, NULL) == FV_OK) rmdir(path);
+}
+
+static fv_status move_in(const fv_training *t, const char *name, fv_err *err)
+{
+    char from[FV_PATH_MAX], to[FV_PATH_MAX];
+    fv_status status = new_path(t, from, name, err);
+    if (status == FV_OK) status = out_path(t, to, name, err);
+    if (status != FV_OK || rename(from, to) == 0) return status;
+    return FV_FAIL(err, FV_E_IO, "%s: cannot be replaced by %s: %s; --resume tries again", to, from, strerror(errno));
+}
+
+static void sync_folder(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return;
+    fsync(fd);
+    close(fd);
+}
+
+static fv_status replace_model(fv_training *t, fv_err *err)
+{
+    fv_status status = FV_OK;
+    char path[FV_PATH_MAX];
+    FV_TRY(out_path(t, path, record_name, err));
+    if (fv_file_exists(path)) FV_TRY(fv_checkpoint_save(t, err));
+    for (size_t i = 0; i < FV_COUNT(file_names); i++) FV_TRY(move_in(t, file_names[i], err));
+    sync_folder(t->o->out);
+    FV_TRY(fv_checkpoint_remove(t, err));
+done:
+    return status;
+}
+
+/* ---- All of it ---- */
+
+static fv_status write_record(fv_training *t, fv_err *err)
 {
     fv_status status = FV_OK;
     char path[FV_PATH_MAX];
     json_t *tree = json_pack("{s:i, s:s}", "format", 1, "task", "classify");
     if (!tree) return FV_FAIL(err, FV_E_MEMORY, "%s: out of memory", record_name);
-    use_best(t);
-    FV_TRY(score(t, &t->valid, tree, "valid", false, err));
+    FV_TRY(score(t, &t->valid, tree, "valid", err));
     FV_TRY(calibrate(t, err));
-    FV_TRY(score(t, &t->valid, tree, "valid", false, err));
-    if (t->has_test) FV_TRY(score(t, &t->test, tree, "test", true, err));
+    FV_TRY(score(t, &t->valid, tree, "valid", err));
+    if (t->has_test) FV_TRY(score(t, &t->test, tree, "test", err));
     FV_TRY(fv_model_head_to_json(&t->head, tree, err));
     FV_TRY(write_model(t, err));
     FV_TRY(add_hashes(t, tree, err));
     FV_TRY(add_circumstances(t, tree, err));
-    FV_TRY(out_path(t, path, record_name, err));
+    FV_TRY(new_path(t, path, record_name, err));
     FV_TRY(fv_json_save(tree, path, err));
-    FV_TRY(fv_checkpoint_remove(t, err));
 done:
     json_decref(tree);
+    return status;
+}
+
+fv_status fv_training_publish(fv_training *t, fv_err *err)
+{
+    fv_status status = FV_OK;
+    use_best(t);
+    FV_TRY(begin_staging(t, err));
+    FV_TRY(write_record(t, err));
+    FV_TRY(replace_model(t, err));
+done:
+    end_staging(t);
     return status;
 }
 

@@ -61,7 +61,8 @@ typedef struct fv_training {
     /* the state that a checkpoint holds, beside weights, moments and best */
     int64_t step, epoch, batch;      /* batch: the next one of the epoch */
     int64_t tokens, epochs_since_best, best_step;
-    double best_value, seconds;      /* seconds: of earlier runs */
+    double best_value, best_loss;    /* of the best validation; equal values are decided by loss */
+    double seconds;                  /* of earlier runs */
     bool done_early;
     double valid_seconds;
     bool resumed;
