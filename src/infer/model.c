@@ -18,7 +18,7 @@ static fv_status put_labels(json_t *tree, const fv_label_set *labels, fv_err *er
 {
     json_t *list = json_array();
     for (int i = 0; i < labels->n; i++) json_array_append_new(list, json_string(labels->names[i]));
-    if (!list || (int)json_array_size(list) != labels->n || json_object_set_new(tree, "labels", list) != 0) return FV_FAIL(err, FV_E_MEMORY, "fovea.json: out of memory");
+    if (json_object_set_new(tree, "labels", list) != 0 || (int)json_array_size(list) != labels->n) return FV_FAIL(err, FV_E_MEMORY, "fovea.json: out of memory");
     return FV_OK;
 }
 
@@ -72,17 +72,18 @@ done:
     return status;
 }
 
-static void put_label_maps(json_t *tree, const fv_label_set *labels)
+/* False when out of memory, as the setters of jansson are for a NULL object or value. */
+static bool put_label_maps(json_t *tree, const fv_label_set *labels)
 {
     json_t *by_id = json_object(), *by_label = json_object();
-    for (int i = 0; i < labels->n; i++) {
+    bool fine = json_object_set_new(tree, "id2label", by_id) == 0;
+    if (json_object_set_new(tree, "label2id", by_label) != 0) fine = false;
+    for (int i = 0; i < labels->n && fine; i++) {
         char id[16];
         snprintf(id, sizeof id, "%d", i);
-        json_object_set_new(by_id, id, json_string(labels->names[i]));
-        json_object_set_new(by_label, labels->names[i], json_integer(i));
+        fine = json_object_set_new(by_id, id, json_string(labels->names[i])) == 0 && json_object_set_new(by_label, labels->names[i], json_integer(i)) == 0;
     }
-    json_object_set_new(tree, "id2label", by_id);
-    json_object_set_new(tree, "label2id", by_label);
+    return fine;
 }
 
 json_t *fv_model_config_json(const fv_encoder_config *config, const fv_model_head *head, fv_err *err)
@@ -92,9 +93,9 @@ json_t *fv_model_config_json(const fv_encoder_config *config, const fv_model_hea
     if (!tree) return NULL;
     fv_label_set one = {0};
     if (head->kind == FV_LABELS_REGRESSION && fv_label_set_copy(&one, (const char *[]){"value"}, 1, err) != FV_OK) return json_decref(tree), NULL;
-    put_label_maps(tree, head->kind == FV_LABELS_REGRESSION ? &one : &head->labels);
+    bool fine = put_label_maps(tree, head->kind == FV_LABELS_REGRESSION ? &one : &head->labels);
     fv_label_set_release(&one);
-    if (json_object_set_new(tree, "problem_type", json_string(problems[head->kind])) == 0) return tree;
+    if (fine && json_object_set_new(tree, "problem_type", json_string(problems[head->kind])) == 0) return tree;
     json_decref(tree);
     FV_FAIL(err, FV_E_MEMORY, "config.json: out of memory");
     return NULL;

@@ -24,11 +24,14 @@ json_t *fv_encoder_config_to_json(const fv_encoder_config *c, fv_err *err)
         "layer_norm_eps", c->norm_eps, "hidden_dropout_prob", c->dropout,
         "attention_probs_dropout_prob", c->attention_dropout, "classifier_dropout", c->dropout,
         "initializer_range", c->init_deviation, "pad_token_id", 0, "torch_dtype", "float32");
-    if (tree && !bert)
-        json_object_update_new(tree, json_pack("{s:s, s:s, s:s}", "norm_position", c->pre_norm ? "pre" : "post",
-            "position_embedding_type", c->sinusoidal ? "sinusoidal" : "absolute", "pooling", pooling_names[c->pooling]));
-    if (!tree) FV_FAIL(err, FV_E_MEMORY, "config.json: out of memory");
-    return tree;
+    json_t *more = bert ? json_object() : json_pack("{s:s, s:s, s:s}", "norm_position", c->pre_norm ? "pre" : "post",
+        "position_embedding_type", c->sinusoidal ? "sinusoidal" : "absolute", "pooling", pooling_names[c->pooling]);
+    bool fine = tree && more && json_object_update(tree, more) == 0;
+    json_decref(more);
+    if (fine) return tree;
+    json_decref(tree);
+    FV_FAIL(err, FV_E_MEMORY, "config.json: out of memory");
+    return NULL;
 }
 
 /* One of a list of words; *out keeps its value when the key is missing. */
