@@ -34,7 +34,7 @@ static const char *describe(const json_t *value, fv_shown *room)
     if (json_is_boolean(value)) return json_is_true(value) ? "true" : "false";
     if (json_is_string(value)) return fv_show(room, json_string_value(value), json_string_length(value));
     if (json_is_integer(value)) snprintf(room->text, sizeof room->text, "%lld", (long long)json_integer_value(value));
-    else snprintf(room->text, sizeof room->text, "%g", json_real_value(value));
+    else snprintf(room->text, sizeof room->text, "the real number %g", json_real_value(value));
     return room->text;
 }
 

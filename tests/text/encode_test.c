@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/pool.h"
 #include "base/rng.h"
 #include "text/made.h"
 
@@ -191,6 +192,36 @@ static void long_words_have_the_same_ids_as_their_parts(void **state)
     fv_tokenizer_close(t);
 }
 
+typedef struct shared {
+    const fv_tokenizer *tokenizer;
+    fv_encoding encodings[4]; /* one for each worker */
+    size_t n[64];
+} shared;
+
+static void encode_task(void *arg, int64_t task, int worker)
+{
+    shared *s = arg;
+    char text[64];
+    int len = snprintf(text, sizeof text, "the cat %d sat on caf\u00e9 %d", (int)task % 8, (int)task % 8);
+    if (fv_tokenizer_encode(s->tokenizer, text, (size_t)len, NULL, 0, true, &s->encodings[worker], NULL) == FV_OK) s->n[task] = s->encodings[worker].n;
+}
+
+static void threads_share_a_tokenizer(void **state)
+{
+    (void)state;
+    fv_tokenizer *t = made_tokenizer(FV_NORMALIZE_NFKC, true);
+    fv_pool *pool = fv_pool_new(4, NULL);
+    shared s = {.tokenizer = t};
+    for (int round = 0; round < 20; round++) {
+        memset(s.n, 0, sizeof s.n);
+        fv_pool_run(pool, FV_COUNT(s.n), encode_task, &s);
+        for (size_t i = 0; i < FV_COUNT(s.n); i++) assert_true(s.n[i] > 0 && s.n[i] == s.n[i % 8]);
+    }
+    for (size_t i = 0; i < FV_COUNT(s.encodings); i++) fv_encoding_release(&s.encodings[i]);
+    fv_pool_free(pool);
+    fv_tokenizer_close(t);
+}
+
 static void a_text_beyond_a_gigabyte_is_refused(void **state)
 {
     (void)state;
@@ -242,6 +273,7 @@ int main(void)
         cmocka_unit_test(scratch_is_not_mixed_up),
         cmocka_unit_test(the_cache_changes_nothing),
         cmocka_unit_test(long_words_have_the_same_ids_as_their_parts),
+        cmocka_unit_test(threads_share_a_tokenizer),
         cmocka_unit_test(a_text_beyond_a_gigabyte_is_refused),
         cmocka_unit_test(memory_that_runs_out_is_an_error),
     };
