@@ -232,7 +232,7 @@ typedef struct fv_train_options {
     uint64_t seed;
 
     bool resume;                      /* go on from the checkpoint in `out`, if there is one */
-    double checkpoint_seconds;        /* between checkpoints, beside the one of each epoch; default 60 */
+    double checkpoint_seconds;        /* between checkpoints; default 60, 0: after every step */
     fv_on_event on_event;
     void *on_event_user;
 } fv_train_options;

@@ -33,7 +33,7 @@ static const cli_option options[] = {
     {"out", "MODEL", "the folder to write", AT(o.out), .needed = true},
     {"from", "MODEL", "start from this model instead of from nothing", AT(o.from)},
     {"resume", NULL, "go on from the checkpoint in --out, or start if there is none", AT(o.resume)},
-    {"checkpoint-seconds", "S", "between checkpoints, beside the one of each epoch", AT(o.checkpoint_seconds), .low = 0, .high = 1e9},
+    {"checkpoint-seconds", "S", "between checkpoints; 0: after every step", AT(o.checkpoint_seconds), .low = 0, .high = 1e9},
     HEADING("Columns and labels"),
     {"text", "COL", "column of the text; a,b joins two with a line break", AT(o.columns.text)},
     {"text2", "COL", "column of the second text of a pair", AT(o.columns.text2)},

@@ -236,6 +236,18 @@ done:
 
 /* ---- Was it published before? ---- */
 
+static bool same_rows(const json_t *data, const char *key, const fv_part *part)
+{
+    const char *hash = json_string_value(json_object_get(json_object_get(data, key), "sha256"));
+    return hash && strcmp(hash, part->data.hash) == 0;
+}
+
+static bool same_data(const fv_training *t, const json_t *data)
+{
+    bool tested = json_object_get(data, "test") != NULL;
+    return same_rows(data, "train", &t->train) && same_rows(data, "valid", &t->valid) && tested == t->has_test && (!tested || same_rows(data, "test", &t->test));
+}
+
 fv_status fv_training_is_finished(fv_training *t, bool *finished, fv_err *err)
 {
     fv_status status = FV_OK;
@@ -247,9 +259,7 @@ fv_status fv_training_is_finished(fv_training *t, bool *finished, fv_err *err)
     tree = fv_json_load(path, 64 << 20, err);
     recipe = fv_recipe_to_json(&t->recipe, err);
     if (!tree || !recipe) { status = FV_E_FORMAT; goto done; }
-    json_t *hash = json_string(t->train.data.hash);
-    *finished = json_equal(json_object_get(tree, "recipe"), recipe) && json_equal(json_object_get(json_object_get(json_object_get(tree, "data"), "train"), "sha256"), hash);
-    json_decref(hash);
+    *finished = json_equal(json_object_get(tree, "recipe"), recipe) && same_data(t, json_object_get(tree, "data"));
 done:
     json_decref(tree);
     json_decref(recipe);
