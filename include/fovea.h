@@ -212,6 +212,7 @@ typedef struct fv_train_options {
     bool relu;                        /* ReLU instead of GELU */
     bool sinusoidal;                  /* fixed sinusoids instead of learned positions */
     const char *pooling;              /* "cls" | "mean" | "max" */
+    bool wide;                        /* a linear part on n-grams trained jointly; default true, without effect with `from` */
     bool cased;                       /* keep upper case apart from lower case */
 
     int64_t steps;                    /* 0: by epochs */

@@ -15,7 +15,7 @@
 struct args {
     cli_common common;
     unsigned task;
-    bool multi_label, regression;
+    bool multi_label, regression, no_wide;
     fv_train_options o;
 };
 
@@ -54,6 +54,7 @@ static const cli_option options[] = {
     {"pre-norm", NULL, "normalise before each block instead of after it", AT(o.pre_norm)},
     {"relu", NULL, "ReLU instead of GELU", AT(o.relu)},
     {"sinusoidal", NULL, "fixed sinusoids instead of learned positions", AT(o.sinusoidal)},
+    {"no-wide", NULL, "the Transformer alone, without the linear part on n-grams that is trained with it", AT(no_wide)},
     HEADING("How long"),
     {"epochs", "N", "passes over the data; 30 if no other bound is given", AT(o.epochs), .low = 0, .high = 1e6},
     {"steps", "N", "steps, instead of epochs; what equal bits are promised for", AT(o.steps), .low = 0, .high = 1e12},
@@ -219,6 +220,7 @@ static fv_status run(void *user, fv_err *err)
     args->o.task = (fv_task)args->task;
     if (args->multi_label) args->o.labels = FV_LABELS_MULTI;
     if (args->regression) args->o.labels = FV_LABELS_REGRESSION;
+    args->o.wide = !args->no_wide;
     if (args->common.seed >= 0) args->o.seed = (uint64_t)args->common.seed;
     args->o.on_event = on_event;
     args->o.on_event_user = &s;

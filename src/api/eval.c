@@ -18,22 +18,13 @@ static int tell(void *user, size_t batches, size_t of)
 
 static fv_status score_rows(fv_session *s, const fv_dataset *data, float *logits, const fv_eval_options *o, fv_err *err)
 {
-    fv_status status = FV_OK;
-    fv_token_rows rows = {0};
-    fv_sampler sampler = {0};
-    const fv_model *m = s->model;
     fv_text *texts = fv_alloc_zero(data->n, sizeof *texts, err);
     if (!texts) return FV_E_MEMORY;
     for (size_t i = 0; i < data->n; i++) {
         const fv_example *e = &data->rows[i];
         texts[i] = (fv_text){.text = e->text, .len = e->text_len, .text2 = e->text2, .len2 = e->text2_len};
     }
-    FV_TRY(fv_prepare_rows(&rows, m->tokenizer, m->encoder.config.max_len, texts, data->n, &s->encoding, &s->cut, err));
-    FV_TRY(fv_sampler_init(&sampler, &rows, s->batch_tokens, 0, err));
-    FV_TRY(fv_infer_rows(&m->encoder, s->graph, &sampler, logits, tell, (void *)(uintptr_t)o, err));
-done:
-    fv_sampler_release(&sampler);
-    fv_token_rows_release(&rows);
+    fv_status status = fv_session_logits(s, texts, data->n, logits, tell, (void *)(uintptr_t)o, err);
     fv_free(texts);
     return status;
 }
@@ -48,10 +39,10 @@ static fv_status evaluate(fv_report *report, fv_session *s, const char *path, co
     fv_pool *pool = fv_pool_shared(err);
     if (!pool) return FV_E_MEMORY;
     FV_TRY(fv_dataset_load(&data, path, &o->columns, m->head.kind, &m->head.labels, false, err));
-    logits = fv_alloc(data.n * (size_t)m->encoder.config.outputs * sizeof *logits, err);
+    logits = fv_alloc(data.n * (size_t)m->net.encoder.config.outputs * sizeof *logits, err);
     if (!logits) { status = FV_E_MEMORY; goto done; }
     FV_TRY(score_rows(s, &data, logits, o, err));
-    FV_TRY(fv_evaluate(report, &data, &m->head, logits, m->encoder.config.outputs, o->seed, true, pool, err));
+    FV_TRY(fv_evaluate(report, &data, &m->head, logits, m->net.encoder.config.outputs, o->seed, true, pool, err));
     report->cut = s->cut - cut;
     report->unknown_labels = data.unknown;
     report->skipped = data.skipped;

@@ -18,12 +18,14 @@ static json_t *tensors_json(const fv_safetensors *file)
 
 static json_t *files_json(const char *folder, fv_err *err)
 {
-    static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.json", "fovea.json"};
+    static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.json", FV_WIDE_FILE, "fovea.json"};
     json_t *tree = json_object();
     for (size_t i = 0; i < FV_COUNT(names); i++) {
         char path[FV_PATH_MAX], hex[65];
         struct stat info;
-        if (fv_path_join(path, folder, names[i], err) != FV_OK || fv_sha256_file(path, hex, err) != FV_OK || stat(path, &info) != 0) return json_decref(tree), NULL;
+        if (fv_path_join(path, folder, names[i], err) != FV_OK) return json_decref(tree), NULL;
+        if (strcmp(names[i], FV_WIDE_FILE) == 0 && !fv_file_exists(path)) continue;
+        if (fv_sha256_file(path, hex, err) != FV_OK || stat(path, &info) != 0) return json_decref(tree), NULL;
         json_object_set_new(tree, names[i], json_pack("{s:I, s:s}", "bytes", (json_int_t)info.st_size, "sha256", hex));
     }
     return tree;
@@ -31,14 +33,14 @@ static json_t *files_json(const char *folder, fv_err *err)
 
 static json_t *architecture_json(const fv_model *m)
 {
-    const fv_encoder_config *c = &m->encoder.config;
+    const fv_encoder_config *c = &m->net.encoder.config;
     static const char *const poolings[] = {"cls", "mean", "max"};
     json_int_t parameters = 0;
-    for (size_t i = 0; i < m->encoder.params.n; i++) parameters += (json_int_t)(m->encoder.params.items[i]->rows * m->encoder.params.items[i]->cols);
-    return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:s, s:I}",
+    for (size_t i = 0; i < m->net.encoder.params.n; i++) parameters += (json_int_t)(m->net.encoder.params.items[i]->rows * m->net.encoder.params.items[i]->cols);
+    return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:s, s:I, s:I}",
         "kind", "encoder", "layers", c->layers, "width", c->width, "heads", c->heads, "ffn", c->ffn, "max_len", c->max_len, "vocab", c->vocab,
         "activation", c->act == FV_ACT_RELU ? "relu" : "gelu", "norm", c->pre_norm ? "pre" : "post",
-        "positions", c->sinusoidal ? "sinusoidal" : "learned", "pooling", poolings[c->pooling], "parameters", parameters);
+        "positions", c->sinusoidal ? "sinusoidal" : "learned", "pooling", poolings[c->pooling], "parameters", parameters, "wide_features", m->net.has_wide ? (json_int_t)m->net.wide.n : (json_int_t)0);
 }
 
 static json_t *labels_json(const fv_model *m)

@@ -67,6 +67,18 @@ typedef struct fv_token_rows {
 
 void fv_token_rows_release(fv_token_rows *rows);
 
+/* Sparse features of many texts: row i has ids[offsets[i] .. offsets[i+1]), ascending, and their values. */
+typedef struct fv_feature_rows {
+    int32_t *ids;
+    float *values;
+    int64_t *offsets; /* [n + 1] */
+    size_t n, capacity;
+} fv_feature_rows;
+
+/* Room for the offsets of `most` rows; n counts those that were added. */
+fv_status fv_feature_rows_init(fv_feature_rows *rows, size_t most, fv_err *err);
+void fv_feature_rows_release(fv_feature_rows *rows);
+
 /* A ragged batch: B sequences, N tokens, no padding. Pointers live until the next batch is made. */
 typedef struct fv_batch {
     int32_t B, N;

@@ -17,6 +17,20 @@ typedef struct workspace {
     uint32_t *batches;      /* [n] */
 } workspace;
 
+fv_status fv_feature_rows_init(fv_feature_rows *rows, size_t most, fv_err *err)
+{
+    *rows = (fv_feature_rows){.offsets = fv_alloc_zero(most + 1, sizeof *rows->offsets, err)};
+    return rows->offsets ? FV_OK : FV_E_MEMORY;
+}
+
+void fv_feature_rows_release(fv_feature_rows *rows)
+{
+    fv_free(rows->ids);
+    fv_free(rows->values);
+    fv_free(rows->offsets);
+    *rows = (fv_feature_rows){0};
+}
+
 void fv_token_rows_release(fv_token_rows *rows)
 {
     fv_free(rows->ids);

@@ -47,7 +47,7 @@ static void start_share(double *share, int n, fv_pooling pooling)
 static fv_status roll_out(fv_session *s, const fv_batch *batch, double *share, fv_err *err)
 {
     fv_status status = FV_OK;
-    const fv_encoder *encoder = &s->model->encoder;
+    const fv_encoder *encoder = &s->model->net.encoder;
     size_t n = (size_t)batch->N;
     float *weights = fv_alloc(n * n * sizeof *weights, err);
     double *next = fv_alloc(n * sizeof *next, err);
@@ -125,7 +125,7 @@ static fv_status encode_one(fv_session *s, const fv_text *text, fv_err *err)
 {
     size_t len = length_of(text->text, text->len), len2 = length_of(text->text2, text->len2);
     fv_status status = fv_tokenizer_encode(s->model->tokenizer, text->text, len, text->text2, len2, true, &s->encoding, err);
-    if (status == FV_OK && fv_prepare_cut(&s->encoding, s->model->encoder.config.max_len)) s->cut++;
+    if (status == FV_OK && fv_prepare_cut(&s->encoding, s->model->net.encoder.config.max_len)) s->cut++;
     return status;
 }
 

@@ -11,6 +11,8 @@
 
 #define FV_OP_FN /* marks a builder for tools/gen-ops; its signature stays on one line */
 
+struct fv_feature_rows; /* data/data.h: in the signature of `bag` */
+
 enum { FV_MAX_IN = 8 };
 
 /* What a running op needs beside its node. */

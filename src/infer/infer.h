@@ -3,7 +3,7 @@
  * fv_infer_rows, so that what is measured is what is served.
  *
  *   model.c     the folder: config.json, model.safetensors, tokenizer.json, fovea.json
- *   prepare.c   texts to rows, cut to the model's length
+ *   prepare.c   texts to rows, cut to the model's length, and to features
  *   session.c   rows to scores
  */
 #ifndef FV_INFER_INFER_H
@@ -11,6 +11,8 @@
 
 #include "data/data.h"
 #include "models/encoder.h"
+#include "models/wide.h"
+#include "text/ngrams.h"
 
 /* What fovea.json says that others' files do not. */
 typedef struct fv_model_head {
@@ -19,12 +21,19 @@ typedef struct fv_model_head {
     double temperature;    /* logits are divided by it: fitted on the validation part (Guo et al. 2017) */
 } fv_model_head;
 
+/* What makes logits: the Transformer, and the wide part if there is one. */
+typedef struct fv_network {
+    fv_encoder encoder;
+    fv_wide wide;
+    bool has_wide;
+} fv_network;
+
 struct fv_model {
     char *folder;
-    fv_encoder encoder;
+    fv_network net;
     fv_model_head head;
     fv_tokenizer *tokenizer;
-    fv_safetensors file;
+    fv_safetensors file, wide_file;
 };
 
 struct fv_session {
@@ -32,6 +41,7 @@ struct fv_session {
     int batch_tokens;
     fv_graph *graph;
     fv_encoding encoding;
+    fv_ngrams ngrams;
     fv_buf work;           /* scores of one call */
     struct fv_word *words; /* fv_attention_words' answer */
     size_t words_capacity;
@@ -44,12 +54,23 @@ fv_status fv_prepare_rows(fv_token_rows *rows, const fv_tokenizer *tokenizer, in
 /* One encoding cut in place. True if it was longer. */
 bool fv_prepare_cut(fv_encoding *encoding, int max_len);
 
+/* Sparse features of texts for the wide part. */
+fv_status fv_prepare_features(fv_feature_rows *rows, const fv_wide *wide, const fv_text *texts, size_t n, fv_ngrams *ngrams, fv_err *err);
+/* n-grams of one text or pair. */
+fv_status fv_prepare_ngrams(fv_ngrams *ngrams, const fv_text *text, fv_err *err);
+
+/* Logits of a batch; features is not read without a wide part. */
+fv_tensor *fv_network_build(const fv_network *net, fv_graph *g, const fv_batch *batch, const fv_feature_rows *features);
+void fv_network_release(fv_network *net);
+
 /* Told after each batch; nonzero stops with FV_E_STOPPED. */
 typedef int (*fv_infer_progress)(void *user, size_t batches, size_t of);
 
 /* Logits [n, outputs] of all rows that the sampler has, in row order. Plans a graph without training.
  * progress may be NULL. */
-fv_status fv_infer_rows(const fv_encoder *encoder, fv_graph *graph, fv_sampler *sampler, float *logits, fv_infer_progress progress, void *user, fv_err *err);
+fv_status fv_infer_rows(const fv_network *net, fv_graph *graph, fv_sampler *sampler, const fv_feature_rows *features, float *logits, fv_infer_progress progress, void *user, fv_err *err);
+/* Logits [n, outputs] of texts. */
+fv_status fv_session_logits(fv_session *session, const fv_text *texts, size_t n, float *logits, fv_infer_progress progress, void *user, fv_err *err);
 /* In place: softmax, sigmoid, or nothing, by kind. */
 void fv_infer_scores(const fv_model_head *head, float *logits, size_t n, int outputs);
 /* The temperature that makes the loss of `logits` smallest (single: truth [n] labels). 1 if there is nothing to learn from. */

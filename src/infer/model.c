@@ -135,12 +135,27 @@ static fv_status open_encoder(fv_model *m, fv_err *err)
     if (!tree) return err ? err->status : FV_E_FORMAT;
     FV_TRY(fv_encoder_config_from_json(&config, tree, path, err));
     config.outputs = m->head.kind == FV_LABELS_REGRESSION ? 1 : m->head.labels.n;
-    FV_TRY(fv_encoder_init(&m->encoder, &config, err));
+    FV_TRY(fv_encoder_init(&m->net.encoder, &config, err));
     FV_TRY(fv_path_join(path, m->folder, "model.safetensors", err));
     FV_TRY(fv_safetensors_open(&m->file, path, err));
-    FV_TRY(fv_weights_map(&m->encoder.params, &m->file, err));
+    FV_TRY(fv_weights_map(&m->net.encoder.params, &m->file, err));
 done:
     json_decref(tree);
+    return status;
+}
+
+static fv_status open_wide(fv_model *m, fv_err *err)
+{
+    fv_status status = FV_OK;
+    char path[FV_PATH_MAX];
+    FV_TRY(fv_path_join(path, m->folder, FV_WIDE_FILE, err));
+    if (!fv_file_exists(path)) return FV_OK;
+    FV_TRY(fv_safetensors_open(&m->wide_file, path, err));
+    FV_TRY(fv_wide_load(&m->net.wide, &m->wide_file, m->net.encoder.config.outputs, err));
+    FV_TRY(fv_wide_add_param(&m->net.wide, &m->net.encoder.params, m->net.encoder.config.outputs, err));
+    fv_wide_map(&m->net.wide, &m->wide_file);
+    m->net.has_wide = true;
+done:
     return status;
 }
 
@@ -148,8 +163,8 @@ static fv_status open_tokenizer(fv_model *m, fv_err *err)
 {
     m->tokenizer = fv_tokenizer_open(m->folder, err);
     if (!m->tokenizer) return err ? err->status : FV_E_FORMAT;
-    if (fv_tokenizer_size(m->tokenizer) > m->encoder.config.vocab)
-        return FV_FAIL(err, FV_E_FORMAT, "%s: tokenizer.json has %d entries, config.json's vocab_size is %d", m->folder, fv_tokenizer_size(m->tokenizer), m->encoder.config.vocab);
+    if (fv_tokenizer_size(m->tokenizer) > m->net.encoder.config.vocab)
+        return FV_FAIL(err, FV_E_FORMAT, "%s: tokenizer.json has %d entries, config.json's vocab_size is %d", m->folder, fv_tokenizer_size(m->tokenizer), m->net.encoder.config.vocab);
     return FV_OK;
 }
 
@@ -162,10 +177,17 @@ static fv_status open_all(fv_model *m, fv_err *err)
     FV_TRY(fv_kernels_check(err));
     FV_TRY(open_head(m, err));
     FV_TRY(open_encoder(m, err));
+    FV_TRY(open_wide(m, err));
     FV_TRY(open_tokenizer(m, err));
-    FV_TRY(fv_params_pack(&m->encoder.params, pool, err));
+    FV_TRY(fv_params_pack(&m->net.encoder.params, pool, err));
 done:
     return status;
+}
+
+void fv_network_release(fv_network *net)
+{
+    fv_encoder_release(&net->encoder);
+    fv_wide_release(&net->wide);
 }
 
 fv_model *fv_model_open(const char *folder, fv_err *err)
@@ -184,15 +206,16 @@ fv_model *fv_model_open(const char *folder, fv_err *err)
 void fv_model_close(fv_model *m)
 {
     if (!m) return;
-    fv_encoder_release(&m->encoder);
+    fv_network_release(&m->net);
     fv_label_set_release(&m->head.labels);
     fv_tokenizer_close(m->tokenizer);
     fv_safetensors_close(&m->file);
+    fv_safetensors_close(&m->wide_file);
     fv_free(m->folder);
     fv_free(m);
 }
 
-int fv_model_n_labels(const fv_model *m) { return m->encoder.config.outputs; }
+int fv_model_n_labels(const fv_model *m) { return m->net.encoder.config.outputs; }
 fv_labels fv_model_labels(const fv_model *m) { return m->head.kind; }
 const fv_tokenizer *fv_model_tokenizer(const fv_model *m) { return m->tokenizer; }
 

@@ -78,3 +78,27 @@ done:
     if (status != FV_OK) fv_token_rows_release(rows);
     return status;
 }
+
+/* ---- Features ---- */
+
+fv_status fv_prepare_ngrams(fv_ngrams *ngrams, const fv_text *t, fv_err *err)
+{
+    fv_status status = FV_OK;
+    FV_TRY(fv_ngrams_of(ngrams, t->text, length(t->text, t->len), err));
+    if (t->text2) FV_TRY(fv_ngrams_add(ngrams, t->text2, length(t->text2, t->len2), err));
+done:
+    return status;
+}
+
+fv_status fv_prepare_features(fv_feature_rows *rows, const fv_wide *wide, const fv_text *texts, size_t n, fv_ngrams *ngrams, fv_err *err)
+{
+    fv_status status = FV_OK;
+    FV_TRY(fv_feature_rows_init(rows, n, err));
+    for (size_t i = 0; i < n; i++) {
+        FV_TRY(fv_prepare_ngrams(ngrams, &texts[i], err));
+        FV_TRY(fv_wide_add_row(wide, rows, ngrams->hashes, ngrams->n, err));
+    }
+done:
+    if (status != FV_OK) fv_feature_rows_release(rows);
+    return status;
+}

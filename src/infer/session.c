@@ -32,6 +32,7 @@ void fv_session_free(fv_session *s)
     if (!s) return;
     fv_graph_free(s->graph);
     fv_encoding_release(&s->encoding);
+    fv_ngrams_release(&s->ngrams);
     fv_buf_release(&s->work);
     fv_free(s->words);
     fv_free(s);
@@ -41,10 +42,16 @@ int64_t fv_session_cut(const fv_session *s) { return s->cut; }
 
 /* ---- Rows ---- */
 
-static fv_status run_batch(const fv_encoder *encoder, fv_graph *graph, const fv_batch *batch, float *logits, fv_err *err)
+fv_tensor *fv_network_build(const fv_network *net, fv_graph *g, const fv_batch *batch, const fv_feature_rows *features)
+{
+    fv_tensor *logits = fv_encoder_build(&net->encoder, g, batch);
+    return net->has_wide ? fv_wide_build(&net->wide, g, logits, features, batch) : logits;
+}
+
+static fv_status run_batch(const fv_network *net, fv_graph *graph, const fv_batch *batch, const fv_feature_rows *features, float *logits, fv_err *err)
 {
     fv_graph_reset(graph, false);
-    fv_tensor *out = fv_encoder_build(encoder, graph, batch);
+    fv_tensor *out = fv_network_build(net, graph, batch, features);
     fv_status status = fv_graph_plan(graph, out, err);
     if (status != FV_OK) return status;
     fv_graph_forward(graph, 0);
@@ -53,13 +60,13 @@ static fv_status run_batch(const fv_encoder *encoder, fv_graph *graph, const fv_
     return FV_OK;
 }
 
-fv_status fv_infer_rows(const fv_encoder *encoder, fv_graph *graph, fv_sampler *sampler, float *logits, fv_infer_progress progress, void *user, fv_err *err)
+fv_status fv_infer_rows(const fv_network *net, fv_graph *graph, fv_sampler *sampler, const fv_feature_rows *features, float *logits, fv_infer_progress progress, void *user, fv_err *err)
 {
     fv_sampler_plan(sampler, -1);
     for (size_t i = 0; i < sampler->n_batches; i++) {
         fv_batch batch;
         fv_sampler_get(sampler, i, &batch);
-        fv_status status = run_batch(encoder, graph, &batch, logits, err);
+        fv_status status = run_batch(net, graph, &batch, features, logits, err);
         if (status != FV_OK) return status;
         if (progress && progress(user, i + 1, sampler->n_batches)) return FV_FAIL(err, FV_E_STOPPED, "stopped after batch %zu of %zu", i + 1, sampler->n_batches);
     }
@@ -120,27 +127,36 @@ double fv_infer_temperature(const float *logits, const int32_t *truth, size_t n,
 
 /* ---- Public calls ---- */
 
-fv_status fv_classify_scores(fv_session *s, const fv_text *texts, size_t n, float *out, fv_err *err)
+fv_status fv_session_logits(fv_session *s, const fv_text *texts, size_t n, float *logits, fv_infer_progress progress, void *user, fv_err *err)
 {
     fv_status status = FV_OK;
     const fv_model *m = s->model;
     fv_token_rows rows = {0};
+    fv_feature_rows features = {0};
     fv_sampler sampler = {0};
-    if (n == 0) return FV_OK;
-    FV_TRY(fv_prepare_rows(&rows, m->tokenizer, m->encoder.config.max_len, texts, n, &s->encoding, &s->cut, err));
+    FV_TRY(fv_prepare_rows(&rows, m->tokenizer, m->net.encoder.config.max_len, texts, n, &s->encoding, &s->cut, err));
+    if (m->net.has_wide) FV_TRY(fv_prepare_features(&features, &m->net.wide, texts, n, &s->ngrams, err));
     FV_TRY(fv_sampler_init(&sampler, &rows, s->batch_tokens, 0, err));
-    FV_TRY(fv_infer_rows(&m->encoder, s->graph, &sampler, out, NULL, NULL, err));
-    fv_infer_scores(&m->head, out, n, m->encoder.config.outputs);
+    FV_TRY(fv_infer_rows(&m->net, s->graph, &sampler, &features, logits, progress, user, err));
 done:
     fv_sampler_release(&sampler);
+    fv_feature_rows_release(&features);
     fv_token_rows_release(&rows);
+    return status;
+}
+
+fv_status fv_classify_scores(fv_session *s, const fv_text *texts, size_t n, float *out, fv_err *err)
+{
+    if (n == 0) return FV_OK;
+    fv_status status = fv_session_logits(s, texts, n, out, NULL, NULL, err);
+    if (status == FV_OK) fv_infer_scores(&s->model->head, out, n, s->model->net.encoder.config.outputs);
     return status;
 }
 
 /* The best `top` of one row by repeated selection: top is small. Equal scores: the first label. */
 static void choose_best(const fv_model *m, const float *scores, int top, fv_label *out)
 {
-    int n = m->encoder.config.outputs;
+    int n = m->net.encoder.config.outputs;
     for (int k = 0; k < top; k++) {
         int best = -1;
         for (int i = 0; i < n; i++) {
@@ -158,7 +174,7 @@ static void choose_best(const fv_model *m, const float *scores, int top, fv_labe
 fv_status fv_classify(fv_session *s, const fv_text *texts, size_t n, int top, fv_label *out, fv_err *err)
 {
     fv_status status = FV_OK;
-    size_t outputs = (size_t)s->model->encoder.config.outputs;
+    size_t outputs = (size_t)s->model->net.encoder.config.outputs;
     if (top < 1 || (s->model->head.kind == FV_LABELS_REGRESSION && top != 1)) return FV_FAIL(err, FV_E_ARGUMENT, "top is %d; expected 1 or more, and 1 for regression", top);
     s->work.len = 0;
     FV_TRY(fv_buf_reserve(&s->work, n * outputs * sizeof(float), err));

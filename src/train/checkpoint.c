@@ -45,10 +45,10 @@ fv_status fv_checkpoint_save(fv_training *t, fv_err *err)
 {
     fv_status status = FV_OK;
     char path[FV_PATH_MAX];
-    int64_t n = t->encoder.params.n_floats;
+    int64_t n = t->net.encoder.params.n_floats;
     char *state = dump_state(t, err), *recipe = dump(fv_recipe_to_json(&t->recipe, err), err);
     if (!state || !recipe) { status = FV_E_MEMORY; goto done; }
-    fv_st_tensor tensors[] = {vector("weights", t->encoder.params.block, n), vector("moment1", t->moment1, n), vector("moment2", t->moment2, n), vector("best", t->best, n)};
+    fv_st_tensor tensors[] = {vector("weights", t->net.encoder.params.block, n), vector("moment1", t->moment1, n), vector("moment2", t->moment2, n), vector("best", t->best, n)};
     const char *keys[] = {version_key, state_key, recipe_key, data_key}, *values[] = {"1", state, recipe, t->data_hashes};
     FV_TRY(fv_path_join(path, t->o->out, FV_CHECKPOINT, err));
     FV_TRY(fv_safetensors_write(path, tensors, FV_COUNT(tensors), keys, values, FV_COUNT(keys), err));
@@ -149,16 +149,16 @@ done:
 static fv_status restore_from(fv_training *t, const fv_safetensors *file, uint64_t *log_bytes, uint64_t *event_bytes, fv_err *err)
 {
     fv_status status = FV_OK;
-    int64_t n = t->encoder.params.n_floats;
+    int64_t n = t->net.encoder.params.n_floats;
     const char *version = fv_safetensors_meta(file, version_key);
     if (!version || strcmp(version, "1") != 0) return FV_FAIL(err, FV_E_FORMAT, "%s: checkpoint version %s; this program reads version 1", file->path, version ? version : "is missing");
     FV_TRY(check_same(t, file, err));
-    FV_TRY(copy_vector(file, "weights", t->encoder.params.block, n, err));
+    FV_TRY(copy_vector(file, "weights", t->net.encoder.params.block, n, err));
     FV_TRY(copy_vector(file, "moment1", t->moment1, n, err));
     FV_TRY(copy_vector(file, "moment2", t->moment2, n, err));
     FV_TRY(copy_vector(file, "best", t->best, n, err));
     FV_TRY(restore_state(t, file, log_bytes, event_bytes, err));
-    fv_params_changed(&t->encoder.params);
+    fv_params_changed(&t->net.encoder.params);
     fv_sampler_plan(&t->train.sampler, t->epoch);
 done:
     return status;

@@ -68,10 +68,10 @@ fv_status fv_training_shard(fv_training *t, const fv_batch *batch, int shard, bo
 {
     uint64_t key = fv_mix(fv_mix(t->recipe.seed, (uint64_t)t->step), (uint64_t)shard);
     float *grad = fv_shards_slot(&t->shards);
-    if (!plan_only) memset(grad, 0, (size_t)t->encoder.params.n_floats * sizeof *grad);
-    fv_params_bind_grad(&t->encoder.params, grad);
+    if (!plan_only) memset(grad, 0, (size_t)t->net.encoder.params.n_floats * sizeof *grad);
+    fv_params_bind_grad(&t->net.encoder.params, grad);
     fv_graph_reset(t->graph, true);
-    fv_tensor *out = build_loss(t, batch, fv_encoder_build(&t->encoder, t->graph, batch));
+    fv_tensor *out = build_loss(t, batch, fv_network_build(&t->net, t->graph, batch, &t->train.features));
     fv_status status = fv_graph_plan(t->graph, out, err);
     if (status != FV_OK || plan_only) return status;
     fv_graph_forward(t->graph, key);
@@ -112,15 +112,16 @@ static void update(fv_training *t, float *grad, float scale)
     const fv_recipe *r = &t->recipe;
     double turn = (double)t->step + 1;
     fv_adam adam = {
-        .lr = (float)t->lr, .beta1 = (float)r->beta1, .beta2 = (float)r->beta2, .epsilon = (float)r->epsilon, .grad_scale = scale,
+        .beta1 = (float)r->beta1, .beta2 = (float)r->beta2, .epsilon = (float)r->epsilon, .grad_scale = scale,
         .correction1 = (float)(1 - pow(r->beta1, turn)), .correction2 = (float)(1 - pow(r->beta2, turn)), .decoupled = r->optimiser == FV_OPTIMISER_ADAMW,
     };
-    for (size_t i = 0; i < t->encoder.params.n; i++) {
-        const fv_param *p = t->encoder.params.items[i];
+    for (size_t i = 0; i < t->net.encoder.params.n; i++) {
+        const fv_param *p = t->net.encoder.params.items[i];
+        adam.lr = (float)t->lr * p->rate;
         adam.decay = p->decay ? (float)r->weight_decay : 0;
         fv_adam_step(p->data, t->moment1 + p->offset, t->moment2 + p->offset, grad + p->offset, p->rows * p->cols, &adam, t->pool);
     }
-    fv_params_changed(&t->encoder.params);
+    fv_params_changed(&t->net.encoder.params);
 }
 
 static fv_status take_step(fv_training *t, fv_err *err)
@@ -129,7 +130,7 @@ static fv_status take_step(fv_training *t, fv_err *err)
     fv_status status = sum_shards(t, err);
     if (status != FV_OK) return status;
     float *grad = fv_shards_sum(&t->shards);
-    t->grad_norm = sqrt(fv_sum_squares(grad, t->encoder.params.n_floats, t->pool, t->norm_scratch));
+    t->grad_norm = sqrt(fv_sum_squares(grad, t->net.encoder.params.n_floats, t->pool, t->norm_scratch));
     t->lr = fv_schedule_lr(r->schedule, r->lr, (int64_t)(r->warmup * (double)r->steps), r->steps, t->step);
     if (!isfinite(t->loss) || !isfinite(t->grad_norm))
         return FV_FAIL(err, FV_E_DIVERGED, "step %lld: loss is %g, gradient norm %g; a lower rate (--lr, now %g) or more warm-up may help. The last checkpoint is untouched", (long long)t->step + 1, t->loss, t->grad_norm, r->lr);
@@ -157,7 +158,7 @@ static fv_status tell_step(fv_training *t, double seconds, fv_err *err)
 
 fv_status fv_training_evaluate(fv_training *t, fv_part *part, bool intervals, fv_report *report, fv_err *err)
 {
-    fv_status status = fv_infer_rows(&t->encoder, t->infer_graph, &part->sampler, part->logits, NULL, NULL, err);
+    fv_status status = fv_infer_rows(&t->net, t->infer_graph, &part->sampler, &part->features, part->logits, NULL, NULL, err);
     if (status != FV_OK) return status;
     return fv_evaluate(report, &part->data, &t->head, part->logits, t->recipe.encoder.outputs, t->recipe.seed, intervals, t->pool, err);
 }
@@ -182,7 +183,7 @@ static void keep_if_best(fv_training *t, double value, double loss)
     t->best_value = value;
     t->best_loss = loss;
     t->best_step = t->step;
-    memcpy(t->best, t->encoder.params.block, (size_t)t->encoder.params.n_floats * sizeof *t->best);
+    memcpy(t->best, t->net.encoder.params.block, (size_t)t->net.encoder.params.n_floats * sizeof *t->best);
 }
 
 static fv_status validate(fv_training *t, fv_err *err)
@@ -223,7 +224,7 @@ static fv_status time_steps(fv_training *t, double *step_seconds, double *valid_
     double begun = fv_now();
     for (int i = 0; i < steps; i++) {
         FV_TRY(sum_shards(t, err));
-        fv_sum_squares(fv_shards_sum(&t->shards), t->encoder.params.n_floats, t->pool, t->norm_scratch);
+        fv_sum_squares(fv_shards_sum(&t->shards), t->net.encoder.params.n_floats, t->pool, t->norm_scratch);
     }
     *step_seconds = (fv_now() - begun) / steps;
     begun = fv_now();

@@ -4,6 +4,9 @@
 
 #include "train/training.h"
 
+/* Weights of the wide part at most, over all labels: 32 MB, and as much for each moment. */
+enum { MAX_WIDE_WEIGHTS = 8 << 20 };
+
 /* ---- Rows and labels ---- */
 
 static fv_status load(fv_training *t, fv_part *part, const char *path, bool grow, fv_err *err)
@@ -100,10 +103,27 @@ static fv_status make_tokenizer(fv_training *t, fv_err *err)
     return FV_OK;
 }
 
+/* Features are chosen by how many training texts have them: a pure function of the data. */
+static fv_status choose_features(fv_training *t, const fv_text *texts, size_t n, fv_ngrams *ngrams, fv_err *err)
+{
+    fv_status status = FV_OK;
+    fv_wide_counts counts = {0};
+    for (size_t i = 0; i < n; i++) {
+        FV_TRY(fv_prepare_ngrams(ngrams, &texts[i], err));
+        FV_TRY(fv_wide_count(&counts, ngrams->hashes, ngrams->n, err));
+    }
+    FV_TRY(fv_wide_choose(&t->net.wide, &counts, MAX_WIDE_WEIGHTS / t->recipe.encoder.outputs, err));
+    t->net.has_wide = t->net.wide.n > 0;
+done:
+    fv_wide_counts_release(&counts);
+    return status;
+}
+
 static fv_status tokenize(fv_training *t, fv_part *part, bool trains, fv_err *err)
 {
     fv_status status = FV_OK;
     fv_encoding encoding = {0};
+    fv_ngrams ngrams = {0};
     fv_text *texts = fv_alloc_zero(part->data.n, sizeof *texts, err);
     if (!texts) return FV_E_MEMORY;
     for (size_t i = 0; i < part->data.n; i++) {
@@ -112,12 +132,15 @@ static fv_status tokenize(fv_training *t, fv_part *part, bool trains, fv_err *er
     }
     FV_TRY(fv_prepare_rows(&part->rows, t->tokenizer, t->recipe.encoder.max_len, texts, part->data.n, &encoding, &part->cut, err));
     FV_TRY(fv_sampler_init(&part->sampler, &part->rows, t->recipe.batch_tokens, t->recipe.seed, err));
+    if (trains && t->recipe.wide) FV_TRY(choose_features(t, texts, part->data.n, &ngrams, err));
+    if (t->net.has_wide) FV_TRY(fv_prepare_features(&part->features, &t->net.wide, texts, part->data.n, &ngrams, err));
     if (!trains) {
         part->logits = fv_alloc_zero(part->data.n * (size_t)t->recipe.encoder.outputs, sizeof(float), err);
         if (!part->logits) status = FV_E_MEMORY;
     }
 done:
     fv_encoding_release(&encoding);
+    fv_ngrams_release(&ngrams);
     fv_free(texts);
     return status;
 }
@@ -148,10 +171,10 @@ static bool same_names(const fv_label_set *a, const fv_label_set *b)
 static void take_over(fv_training *t, const fv_model *from)
 {
     bool same_head = from->head.kind == t->head.kind && same_names(&from->head.labels, &t->head.labels);
-    for (size_t i = 0; i < t->encoder.params.n; i++) {
-        fv_param *to = t->encoder.params.items[i];
-        const fv_param *source = from->encoder.params.items[i];
-        bool head = to == t->encoder.classifier.w || to == t->encoder.classifier.b;
+    for (size_t i = 0; i < from->net.encoder.params.n && i < t->net.encoder.params.n; i++) {
+        fv_param *to = t->net.encoder.params.items[i];
+        const fv_param *source = from->net.encoder.params.items[i];
+        bool head = to == t->net.encoder.classifier.w || to == t->net.encoder.classifier.b;
         if (head && !same_head) continue;
         FV_ASSERT(to->rows == source->rows && to->cols == source->cols);
         memcpy(to->data, source->data, (size_t)(to->rows * to->cols) * sizeof(float));
@@ -162,7 +185,7 @@ static void take_over(fv_training *t, const fv_model *from)
 static fv_status adopt_architecture(fv_training *t, const fv_model *from, fv_err *err)
 {
     const fv_train_options *o = t->o;
-    const fv_encoder_config *theirs = &from->encoder.config;
+    const fv_encoder_config *theirs = &from->net.encoder.config;
     if (o->layers || o->width || o->heads || o->ffn || o->vocab || o->pre_norm || o->relu || o->sinusoidal)
         return FV_FAIL(err, FV_E_ARGUMENT, "%s decides the architecture: leave out layers, width, heads, ffn, vocab, pre-norm, relu and sinusoidal", o->from);
     if (o->max_len > theirs->max_len) return FV_FAIL(err, FV_E_ARGUMENT, "%s takes texts of at most %d tokens; %d asked", o->from, theirs->max_len, o->max_len);
@@ -176,9 +199,10 @@ static fv_status adopt_architecture(fv_training *t, const fv_model *from, fv_err
 static fv_status make_weights(fv_training *t, const fv_model *from, fv_err *err)
 {
     fv_status status = FV_OK;
-    FV_TRY(fv_encoder_init(&t->encoder, &t->recipe.encoder, err));
-    FV_TRY(fv_params_allocate(&t->encoder.params, err));
-    fv_params_draw(&t->encoder.params, t->recipe.seed);
+    FV_TRY(fv_encoder_init(&t->net.encoder, &t->recipe.encoder, err));
+    if (t->net.has_wide) FV_TRY(fv_wide_add_param(&t->net.wide, &t->net.encoder.params, t->recipe.encoder.outputs, err));
+    FV_TRY(fv_params_allocate(&t->net.encoder.params, err));
+    fv_params_draw(&t->net.encoder.params, t->recipe.seed);
     if (from) take_over(t, from);
 done:
     return status;
@@ -186,7 +210,7 @@ done:
 
 static fv_status make_vectors(fv_training *t, fv_err *err)
 {
-    size_t n = (size_t)t->encoder.params.n_floats, max_B = (size_t)t->train.sampler.max_B;
+    size_t n = (size_t)t->net.encoder.params.n_floats, max_B = (size_t)t->train.sampler.max_B;
     t->moment1 = fv_alloc_zero(n, sizeof(float), err);
     t->moment2 = fv_alloc_zero(n, sizeof(float), err);
     t->best = fv_alloc_zero(n, sizeof(float), err);
@@ -244,6 +268,7 @@ static void release_part(fv_part *part)
 {
     fv_sampler_release(&part->sampler);
     fv_token_rows_release(&part->rows);
+    fv_feature_rows_release(&part->features);
     fv_dataset_release(&part->data);
     fv_free(part->logits);
 }
@@ -264,7 +289,7 @@ void fv_training_release(fv_training *t)
     release_part(&t->train);
     release_part(&t->valid);
     release_part(&t->test);
-    fv_encoder_release(&t->encoder);
+    fv_network_release(&t->net);
     fv_tokenizer_close(t->tokenizer);
     fv_label_set_release(&t->head.labels);
     fv_lock_drop(&t->lock);

@@ -16,7 +16,7 @@
 #include "train/training.h"
 
 static const char record_name[] = "fovea.json", staging_name[] = ".new";
-static const char *const file_names[] = {"tokenizer.json", "tokenizer_config.json", "config.json", "model.safetensors", record_name};
+static const char *const file_names[] = {"tokenizer.json", "tokenizer_config.json", "config.json", "model.safetensors", FV_WIDE_FILE, record_name};
 
 static fv_status out_path(const fv_training *t, char path[FV_PATH_MAX], const char *name, fv_err *err) { return fv_path_join(path, t->o->out, name, err); }
 
@@ -30,8 +30,8 @@ static fv_status new_path(const fv_training *t, char path[FV_PATH_MAX], const ch
 
 static void use_best(fv_training *t)
 {
-    if (t->best_step > 0) memcpy(t->encoder.params.block, t->best, (size_t)t->encoder.params.n_floats * sizeof(float));
-    fv_params_changed(&t->encoder.params);
+    if (t->best_step > 0) memcpy(t->net.encoder.params.block, t->best, (size_t)t->net.encoder.params.n_floats * sizeof(float));
+    fv_params_changed(&t->net.encoder.params);
 }
 
 /* Scores of the validation part are softened or sharpened until they mean what they say. */
@@ -112,8 +112,10 @@ static fv_status write_model(fv_training *t, fv_err *err)
     FV_TRY(write_tokenizer(t, err));
     FV_TRY(new_path(t, path, "config.json", err));
     FV_TRY(fv_json_save(config, path, err));
+    FV_TRY(new_path(t, path, FV_WIDE_FILE, err));
+    if (t->net.has_wide) FV_TRY(fv_wide_save(&t->net.wide, path, err));
     FV_TRY(new_path(t, path, "model.safetensors", err));
-    FV_TRY(fv_weights_save(&t->encoder.params, path, (const char *[]){"format"}, (const char *[]){"pt"}, 1, err));
+    FV_TRY(fv_weights_save(&t->net.encoder.params, path, (const char *[]){"format"}, (const char *[]){"pt"}, 1, err));
 done:
     json_decref(config);
     return status;
@@ -121,11 +123,12 @@ done:
 
 static fv_status add_hashes(const fv_training *t, json_t *tree, fv_err *err)
 {
-    static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.json"};
+    static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.json", FV_WIDE_FILE};
     json_t *files = json_object();
     bool fine = json_object_set_new(tree, "files", files) == 0;
     for (size_t i = 0; fine && i < FV_COUNT(names); i++) {
         char path[FV_PATH_MAX], hex[65];
+        if (strcmp(names[i], FV_WIDE_FILE) == 0 && !t->net.has_wide) continue;
         fv_status status = new_path(t, path, names[i], err);
         if (status == FV_OK) status = fv_sha256_file(path, hex, err);
         if (status != FV_OK) return status;
@@ -169,11 +172,15 @@ static void end_staging(const fv_training *t)
     if (out_path(t, path, staging_name, NULL) == FV_OK) rmdir(path);
 }
 
+/* A file that this model lacks, and an older one had, goes. */
+static bool lacks(const fv_training *t, const char *name) { return strcmp(name, FV_WIDE_FILE) == 0 && !t->net.has_wide; }
+
 static fv_status move_in(const fv_training *t, const char *name, fv_err *err)
 {
     char from[FV_PATH_MAX], to[FV_PATH_MAX];
     fv_status status = new_path(t, from, name, err);
     if (status == FV_OK) status = out_path(t, to, name, err);
+    if (status == FV_OK && lacks(t, name)) return fv_file_remove(to, err);
     if (status != FV_OK || rename(from, to) == 0) return status;
     return FV_FAIL(err, FV_E_IO, "%s: cannot be replaced by %s: %s; --resume tries again", to, from, strerror(errno));
 }

@@ -20,7 +20,7 @@ static const preset presets[] = {
 void fv_train_options_init(fv_train_options *o)
 {
     *o = (fv_train_options){
-        .size = sizeof *o, .task = FV_TASK_CLASSIFY, .labels = FV_LABELS_SINGLE, .preset = "tiny", .pooling = "cls",
+        .size = sizeof *o, .task = FV_TASK_CLASSIFY, .labels = FV_LABELS_SINGLE, .preset = "tiny", .pooling = "cls", .wide = true,
         .batch_tokens = 2048, .accumulate = 1, .optimiser = FV_OPTIMISER_ADAMW, .schedule = FV_SCHEDULE_LINEAR,
         .warmup = 0.1, .weight_decay = 0.01, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .clip = 1,
         .dropout = 0.1, .label_smoothing = 0.1, .seed = 1, .checkpoint_seconds = 60,
@@ -95,7 +95,7 @@ fv_status fv_recipe_settle(fv_recipe *r, const fv_train_options *o, fv_err *err)
     const preset *p = find_preset(o->preset);
     if (!p) return FV_FAIL(err, FV_E_ARGUMENT, "preset \"%s\" is not known; expected tiny, small or base", o->preset);
     *r = (fv_recipe){
-        .cased = o->cased, .kind = o->labels, .epochs = pick(o->epochs, 30), .patience = o->patience,
+        .cased = o->cased, .wide = o->wide && !o->from, .kind = o->labels, .epochs = pick(o->epochs, 30), .patience = o->patience,
         .batch_tokens = o->batch_tokens, .accumulate = o->accumulate, .optimiser = o->optimiser, .schedule = o->schedule,
         .lr = o->lr > 0 ? o->lr : p->lr, .warmup = o->warmup, .weight_decay = o->weight_decay,
         .beta1 = o->beta1, .beta2 = o->beta2, .epsilon = o->epsilon, .clip = o->clip,
@@ -111,10 +111,10 @@ json_t *fv_recipe_to_json(const fv_recipe *r, fv_err *err)
 {
     static const char *const schedules[] = {"linear", "cosine", "inverse-sqrt", "constant"}, *const poolings[] = {"cls", "mean", "max"};
     const fv_encoder_config *e = &r->encoder;
-    json_t *tree = json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:b, s:s, s:b}",
+    json_t *tree = json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:b, s:s, s:b, s:b}",
         "labels", fv_labels_name(r->kind), "layers", e->layers, "width", e->width, "heads", e->heads, "ffn", e->ffn,
         "max_len", e->max_len, "vocab", e->vocab, "pre_norm", e->pre_norm, "relu", e->act == FV_ACT_RELU,
-        "sinusoidal", e->sinusoidal, "pooling", poolings[e->pooling], "cased", r->cased);
+        "sinusoidal", e->sinusoidal, "pooling", poolings[e->pooling], "cased", r->cased, "wide", r->wide);
     json_t *rest = json_pack("{s:i, s:i, s:i, s:i, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I}",
         "epochs", r->epochs, "patience", r->patience, "batch_tokens", r->batch_tokens, "accumulate", r->accumulate,
         "optimizer", r->optimiser == FV_OPTIMISER_ADAM ? "adam" : "adamw", "schedule", schedules[r->schedule],

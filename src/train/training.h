@@ -17,7 +17,7 @@
 /* What decides the bits of the result, beside the data: options with every default filled in. */
 typedef struct fv_recipe {
     fv_encoder_config encoder; /* outputs is set once the labels are known */
-    bool cased;
+    bool cased, wide;
     fv_labels kind;
     int epochs, patience, batch_tokens, accumulate;
     fv_optimiser optimiser;
@@ -35,6 +35,7 @@ json_t *fv_recipe_to_json(const fv_recipe *recipe, fv_err *err);
 typedef struct fv_part {
     fv_dataset data;
     fv_token_rows rows;
+    fv_feature_rows features; /* with a wide part */
     fv_sampler sampler;
     float *logits;      /* [n, outputs]: of the last validation; not for training rows */
     int64_t cut;
@@ -47,7 +48,7 @@ typedef struct fv_training {
     fv_lock lock;
     fv_model_head head;
     fv_tokenizer *tokenizer;
-    fv_encoder encoder;
+    fv_network net;
     fv_part train, valid, test;
     bool has_test;
     fv_graph *graph, *infer_graph;

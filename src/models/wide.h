@@ -1,0 +1,52 @@
+/* The wide part: a linear model on n-grams, trained jointly with the Transformer (wide and deep, Cheng
+ * et al. 2016). What single words say it learns at once and by heart; the Transformer is left with what
+ * their order says. On small sets neither reaches alone what both do together.
+ *
+ *   logits = transformer(text) + Σ over n-grams of the text: tf·idf · weight[n-gram]
+ *
+ * It lies in wide.safetensors beside the model: "hashes" U64 [F] ascending, "idf" F32 [F], "weight"
+ * F32 [F, L]. A folder without that file is the Transformer alone. */
+#ifndef FV_MODELS_WIDE_H
+#define FV_MODELS_WIDE_H
+
+#include "data/data.h"
+#include "formats/formats.h"
+#include "graph/graph.h"
+
+#define FV_WIDE_FILE "wide.safetensors"
+
+typedef struct fv_wide {
+    int64_t n;            /* features */
+    uint64_t *hashes;     /* [n] ascending */
+    float *idf;           /* [n] */
+    uint32_t *slots;      /* hash table over them: number + 1, 0 is empty */
+    uint32_t slot_mask;
+    fv_param *weight;     /* [n, outputs], owned by the model's parameters */
+} fv_wide;
+
+/* Counting texts, to choose features: in how many texts each n-gram occurs. {0} is empty. */
+typedef struct fv_wide_counts {
+    struct fv_wide_count *slots; /* open addressing by hash */
+    size_t n_slots, n;
+    int64_t texts;
+} fv_wide_counts;
+
+/* `hashes` of one text: sorted here, repeats count once. */
+fv_status fv_wide_count(fv_wide_counts *counts, uint64_t *hashes, size_t n, fv_err *err);
+void fv_wide_counts_release(fv_wide_counts *counts);
+/* The n-grams of at least two texts, at most `most` of them, the commonest first. */
+fv_status fv_wide_choose(fv_wide *wide, const fv_wide_counts *counts, int64_t most, fv_err *err);
+/* The features of one text as the next row; values are (1 + ln count) · idf, scaled to length 1. */
+fv_status fv_wide_add_row(const fv_wide *wide, fv_feature_rows *rows, uint64_t *hashes, size_t n, fv_err *err);
+/* Adds "wide.weight" to the model's parameters: zero at the start, at a rate of its own. */
+fv_status fv_wide_add_param(fv_wide *wide, fv_params *params, int outputs, fv_err *err);
+/* logits + what the n-grams say. */
+fv_tensor *fv_wide_build(const fv_wide *wide, fv_graph *g, fv_tensor *logits, const fv_feature_rows *features, const fv_batch *batch);
+
+fv_status fv_wide_save(const fv_wide *wide, const char *path, fv_err *err);
+/* Features from an open file; the weights stay in its mapping (fv_wide_map, after fv_wide_add_param). */
+fv_status fv_wide_load(fv_wide *wide, const fv_safetensors *file, int outputs, fv_err *err);
+void fv_wide_map(fv_wide *wide, const fv_safetensors *file);
+void fv_wide_release(fv_wide *wide);
+
+#endif
