@@ -8,7 +8,7 @@
 
 enum {
     TASK_FLOATS = 1 << 14,
-    COLUMN_BLOCK = 64,   /* columns of a task that sums over rows */
+    COLUMN_BLOCK = 128,  /* columns of a task that sums over rows: some cache lines that lie together */
     NORM_BLOCKS = 64,    /* partial sums that a norm's parameter gradients are made of, at most */
 };
 
