@@ -3,8 +3,10 @@
  *
  *   dispatch.c         picks the table: FOVEA_ISA=plain|avx2|avx512 forces one
  *   gemm.c             packing, blocking, epilogue
- *   attention.c        tiles, online softmax, bounds, dropout
+ *   attention.c        how a batch is cut, bounds; forward: tiles with an online softmax
+ *   attention_backward.c  the gradients, from weights made again
  *   rows.c             norms, activations, losses, embeddings, optimiser, reductions: what walks rows
+ *   measure.c          what the processor and the memory reach at best
  *   cpu/isa.h          the table of inner loops
  *   cpu/plain.c        the truth, in plain C
  *   cpu/simd.inc.c     the same in vectors, compiled once for each instruction set by cpu/avx2.c, cpu/avx512.c
