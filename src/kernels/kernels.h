@@ -68,7 +68,7 @@ size_t fv_packed_bytes(const fv_packed *packed);
  *   causal      query i of a sequence with n queries and m keys sees key j when j <= i + (m - n)
  *   window      > 0: and only when |j - (i + m - n)| < window
  *   k_limits    NULL, or [B]: only the first k_limits[b] keys of sequence b are visible
- *   dropout     probability on the weights, rounded to 1/256: 8 random bits a score, from the key, the
+ *   dropout     probability on the weights, rounded to 1/256, at most 255/256: 8 random bits a score, from the key, the
  *               sequence's name, the head, and the two positions: drawn again in backward
  * A row that sees no key gives zeros, lse = -inf, and no gradient. Scores may be of any finite size. */
 typedef struct fv_attention {
