@@ -154,11 +154,7 @@ static void attend_row(double *a, const double *q, const double *kv, int row, in
     }
 }
 
-static const double *weights_of(const layer *l, const double *block, const fv_param *p)
-{
-    (void)l;
-    return block + p->offset;
-}
+static const double *at(const double *block, const fv_param *p) { return block + p->offset; }
 
 /* [h ; a] Wᵀ + b with the two halves of W put side by side, as the formula says. */
 static void concatenated(const layer *l, const double *block, double *y, const double *h, const double *a)
@@ -170,19 +166,19 @@ static void concatenated(const layer *l, const double *block, double *y, const d
         memcpy(both + r * 2 * WIDTH + WIDTH, a + r * WIDTH, WIDTH * sizeof *a);
     }
     for (int o = 0; o < WIDTH; o++) {
-        memcpy(w + o * 2 * WIDTH, weights_of(l, block, b->hidden) + o * WIDTH, WIDTH * sizeof *w);
-        memcpy(w + o * 2 * WIDTH + WIDTH, weights_of(l, block, b->out.w) + o * WIDTH, WIDTH * sizeof *w);
+        memcpy(w + o * 2 * WIDTH, at(block, b->hidden) + o * WIDTH, WIDTH * sizeof *w);
+        memcpy(w + o * 2 * WIDTH + WIDTH, at(block, b->out.w) + o * WIDTH, WIDTH * sizeof *w);
     }
-    linear(y, both, 2 * WIDTH, w, weights_of(l, block, b->out.b), WIDTH, FV_ACT_NONE);
+    linear(y, both, 2 * WIDTH, w, at(block, b->out.b), WIDTH, FV_ACT_NONE);
 }
 
 static void attention_truth(const layer *l, const double *block, double *y, const double *h)
 {
     const fv_block *b = &l->encoder.blocks[0];
     double up[ROWS * WIDTH], q[ROWS * WIDTH], kv[ROWS * 2 * WIDTH], a[ROWS * WIDTH];
-    linear(up, h, WIDTH, weights_of(l, block, b->query_up.w), weights_of(l, block, b->query_up.b), WIDTH, l->shape.act);
-    linear(q, up, WIDTH, weights_of(l, block, b->query.w), weights_of(l, block, b->query.b), WIDTH, FV_ACT_NONE);
-    linear(kv, h, WIDTH, weights_of(l, block, b->kv.w), weights_of(l, block, b->kv.b), 2 * WIDTH, l->shape.act);
+    linear(up, h, WIDTH, at(block, b->query_up.w), at(block, b->query_up.b), WIDTH, l->shape.act);
+    linear(q, up, WIDTH, at(block, b->query.w), at(block, b->query.b), WIDTH, FV_ACT_NONE);
+    linear(kv, h, WIDTH, at(block, b->kv.w), at(block, b->kv.b), 2 * WIDTH, l->shape.act);
     for (int s = 0; s < batch.B; s++)
         for (int row = offsets[s]; row < offsets[s + 1]; row++)
             for (int head = 0; head < HEADS; head++) attend_row(a, q, kv, row, offsets[s], offsets[s + 1], head);
@@ -193,14 +189,14 @@ static void ffn_truth(const layer *l, const double *block, double *y, const doub
 {
     const fv_block *b = &l->encoder.blocks[0];
     double up[LARGEST];
-    linear(up, h, WIDTH, weights_of(l, block, b->up.w), weights_of(l, block, b->up.b), FFN, l->shape.act);
-    linear(y, up, FFN, weights_of(l, block, b->down.w), weights_of(l, block, b->down.b), WIDTH, FV_ACT_NONE);
+    linear(up, h, WIDTH, at(block, b->up.w), at(block, b->up.b), FFN, l->shape.act);
+    linear(y, up, FFN, at(block, b->down.w), at(block, b->down.b), WIDTH, FV_ACT_NONE);
 }
 
 /* x becomes norm(x + half(x)), or x + half(norm(x)). */
 static void half_truth(const layer *l, const double *block, double *x, const fv_norm_weights *n, void (*half)(const layer *, const double *, double *, const double *))
 {
-    const double *w = weights_of(l, block, n->w), *b = weights_of(l, block, n->b), eps = (double)l->shape.norm_eps;
+    const double *w = at(block, n->w), *b = at(block, n->b), eps = (double)l->shape.norm_eps;
     double in[ROWS * WIDTH], y[ROWS * WIDTH];
     memcpy(in, x, sizeof in);
     if (l->shape.pre_norm) norm(in, w, b, eps);
@@ -228,18 +224,18 @@ static double *widen(const float *x, int64_t n)
     return wide;
 }
 
-/* The gradient of n numbers, in `at`, against central differences of the truth. */
-static void check_gradient(const layer *l, const char *name, const float *found, double *at, int64_t n, const double *block, const double *x)
+/* The gradient of n numbers against central differences of the truth. */
+static void check_gradient(const layer *l, const char *name, const float *found, double *numbers, int64_t n, const double *block, const double *x)
 {
     const double step = 1e-5;
     double y[ROWS * WIDTH];
     for (int64_t i = 0; i < n; i++) {
-        double here = at[i];
-        at[i] = here + step;
+        double here = numbers[i];
+        numbers[i] = here + step;
         double above = truth(l, block, x, y);
-        at[i] = here - step;
+        numbers[i] = here - step;
         double slope = (above - truth(l, block, x, y)) / (2 * step);
-        at[i] = here;
+        numbers[i] = here;
         if (!(fabs((double)found[i] - slope) <= 1e-4 * (1 + fabs(slope)))) fail_msg("%s %d: gradient is %.8g, expected %.8g", name, (int)i, (double)found[i], slope);
     }
 }
