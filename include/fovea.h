@@ -211,6 +211,7 @@ typedef struct fv_train_options {
     bool pre_norm;                    /* normalise before each block instead of after it */
     bool relu;                        /* ReLU instead of GELU */
     bool sinusoidal;                  /* fixed sinusoids instead of learned positions */
+    bool article_attention;           /* the article's attention block instead of Vaswani's: docs/attention.md */
     const char *pooling;              /* "cls" | "mean" | "max" */
     bool wide;                        /* a linear part on n-grams trained jointly; default true, without effect with `from` */
     bool cased;                       /* keep upper case apart from lower case */

@@ -54,6 +54,7 @@ static const cli_option options[] = {
     {"pre-norm", NULL, "normalise before each block instead of after it", AT(o.pre_norm)},
     {"relu", NULL, "ReLU instead of GELU", AT(o.relu)},
     {"sinusoidal", NULL, "fixed sinusoids instead of learned positions", AT(o.sinusoidal)},
+    {"article-attention", NULL, "activated keys and values, queries by a feed-forward pair, what was attended to beside the hidden state", AT(o.article_attention)},
     {"no-wide", NULL, "the Transformer alone, without the linear part on n-grams that is trained with it", AT(no_wide)},
     HEADING("How long"),
     {"epochs", "N", "passes over the data; 30 if no other bound is given", AT(o.epochs), .low = 0, .high = 1e6},

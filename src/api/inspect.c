@@ -37,10 +37,11 @@ static json_t *architecture_json(const fv_model *m)
     static const char *const poolings[] = {"cls", "mean", "max"};
     json_int_t parameters = 0;
     for (size_t i = 0; i < m->net.encoder.params.n; i++) parameters += (json_int_t)(m->net.encoder.params.items[i]->rows * m->net.encoder.params.items[i]->cols);
-    return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:s, s:I, s:I}",
+    return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:I}",
         "kind", "encoder", "layers", c->layers, "width", c->width, "heads", c->heads, "ffn", c->ffn, "max_len", c->max_len, "vocab", c->vocab,
-        "activation", c->act == FV_ACT_RELU ? "relu" : "gelu", "norm", c->pre_norm ? "pre" : "post",
-        "positions", c->sinusoidal ? "sinusoidal" : "learned", "pooling", poolings[c->pooling], "parameters", parameters, "wide_features", m->net.has_wide ? (json_int_t)m->net.wide.n : (json_int_t)0);
+        "activation", c->act == FV_ACT_RELU ? "relu" : "gelu", "norm", c->pre_norm ? "pre" : "post", "attention", c->article_attention ? "article" : "vaswani",
+        "positions", c->sinusoidal ? "sinusoidal" : "learned", "pooling", poolings[c->pooling], "parameters", parameters,
+        "wide_features", m->net.has_wide ? (json_int_t)m->net.wide.n : (json_int_t)0);
 }
 
 static json_t *labels_json(const fv_model *m)

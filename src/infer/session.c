@@ -111,7 +111,9 @@ double fv_infer_temperature(const float *logits, const int32_t *truth, size_t n,
 {
     const double ratio = 0.6180339887498949;
     double low = log(0.1), high = log(10), a = high - ratio * (high - low), b = low + ratio * (high - low);
-    if (n < 20) return 1;
+    size_t known = 0;
+    for (size_t i = 0; i < n; i++) known += truth[i] >= 0;
+    if (known < 20) return 1;
     double at_a = loss_at(logits, truth, n, outputs, exp(a)), at_b = loss_at(logits, truth, n, outputs, exp(b));
     for (int i = 0; i < 30; i++) {
         if (at_a < at_b) {

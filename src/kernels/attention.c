@@ -12,10 +12,14 @@
 
 #include "kernels/attention.h"
 
+#ifdef FV_STRESS
+enum { QUERY_CHUNK = 32, TASK_MULTIPLY_ADDS = 1 };
+#else
 enum {
-    QUERY_CHUNK = 256,        /* queries of a task: they share the packing of keys and values */
-    TASK_MULTIPLY_ADDS = 1 << 21,
+    QUERY_CHUNK = 256,            /* queries of a task: they share the copy of keys and values; a multiple of 32 */
+    TASK_MULTIPLY_ADDS = 1 << 21, /* in a task, or short sequences' heads are put together */
 };
+#endif
 
 static int32_t min32(int32_t a, int32_t b) { return a < b ? a : b; }
 static int32_t max32(int32_t a, int32_t b) { return a > b ? a : b; }

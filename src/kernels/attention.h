@@ -8,10 +8,12 @@
 
 #include "kernels/cpu/isa.h"
 
-enum {
-    FV_KEY_BLOCK = 320,   /* keys packed at a time at most: 80 KB each for keys and values of 64 */
-    FV_MAX_LANES = 64,    /* queries of a tile at most, over all tables */
-};
+#ifdef FV_STRESS
+enum { FV_KEY_BLOCK = 9 };
+#else
+enum { FV_KEY_BLOCK = 320 };  /* keys at work at a time, at most: 80 KB each for keys and values of 64 */
+#endif
+enum { FV_MAX_LANES = 64 };   /* queries of a tile at most, over all tables */
 
 /* Which part of the batch a task is: heads [head, head_end) of a sequence, and a chunk of its queries. */
 typedef struct fv_attention_unit {

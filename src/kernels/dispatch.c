@@ -14,6 +14,8 @@ static const fv_isa_table *const tables[] = {
 #if defined(__x86_64__)
     &fv_isa_avx2,
     &fv_isa_avx512,
+#elif defined(__aarch64__)
+    &fv_isa_neon,
 #endif
 };
 

@@ -13,6 +13,9 @@
 #include "base/mem.h"
 #include "kernels/cpu/isa.h"
 
+#ifdef FV_STRESS
+enum { K_BLOCK = 32, TILE_PANELS = 2, TILE_COLUMNS = 32, SLAB_FLOATS = 1 << 10, PACK_FLOATS = 1 << 8, PACK_ROWS = 5, TASK_FLOPS = 1 << 8 };
+#else
 enum {
     K_BLOCK = 384,          /* k of a block at most: panel of B 48 KB, of A 21 KB */
     TILE_PANELS = 10,       /* panels of A in a task */
@@ -22,6 +25,7 @@ enum {
     PACK_ROWS = 16,         /* rows that it takes at a time where panels lie side by side */
     TASK_FLOPS = 1 << 18,   /* below this a task is not worth handing out: some 2 microseconds */
 };
+#endif
 
 struct fv_packed {
     const fv_isa_table *isa; /* whose panels these are */

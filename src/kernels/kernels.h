@@ -3,8 +3,10 @@
  *
  *   dispatch.c         picks the table: FOVEA_ISA=plain|avx2|avx512 forces one
  *   gemm.c             packing, blocking, epilogue
- *   attention.c        tiles, online softmax, bounds, dropout
+ *   attention.c        how a batch is cut, bounds; forward: tiles with an online softmax
+ *   attention_backward.c  the gradients, from weights made again
  *   rows.c             norms, activations, losses, embeddings, optimiser, reductions: what walks rows
+ *   measure.c          what the processor and the memory reach at best
  *   cpu/isa.h          the table of inner loops
  *   cpu/plain.c        the truth, in plain C
  *   cpu/simd.inc.c     the same in vectors, compiled once for each instruction set by cpu/avx2.c, cpu/avx512.c
@@ -66,7 +68,7 @@ size_t fv_packed_bytes(const fv_packed *packed);
  *   causal      query i of a sequence with n queries and m keys sees key j when j <= i + (m - n)
  *   window      > 0: and only when |j - (i + m - n)| < window
  *   k_limits    NULL, or [B]: only the first k_limits[b] keys of sequence b are visible
- *   dropout     probability on the weights, rounded to 1/256: 8 random bits a score, from the key, the
+ *   dropout     probability on the weights, rounded to 1/256, at most 255/256: 8 random bits a score, from the key, the
  *               sequence's name, the head, and the two positions: drawn again in backward
  * A row that sees no key gives zeros, lse = -inf, and no gradient. Scores may be of any finite size. */
 typedef struct fv_attention {

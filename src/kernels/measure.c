@@ -51,6 +51,8 @@ static const fv_isa_table *const all[] = {
 #if defined(__x86_64__)
     &fv_isa_avx2,
     &fv_isa_avx512,
+#elif defined(__aarch64__)
+    &fv_isa_neon,
 #endif
 };
 

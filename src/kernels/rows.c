@@ -6,11 +6,15 @@
 
 #include "kernels/cpu/isa.h"
 
+#ifdef FV_STRESS
+enum { TASK_FLOATS = 64, COLUMN_BLOCK = 16, NORM_BLOCKS = 3 };
+#else
 enum {
     TASK_FLOATS = 1 << 14,
-    COLUMN_BLOCK = 64,   /* columns of a task that sums over rows */
+    COLUMN_BLOCK = 128,  /* columns of a task that sums over rows: some cache lines that lie together */
     NORM_BLOCKS = 64,    /* partial sums that a norm's parameter gradients are made of, at most */
 };
+#endif
 
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }

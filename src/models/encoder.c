@@ -46,16 +46,30 @@ done:
     return status;
 }
 
-typedef struct layer_names { char text[7][FV_PARAM_NAME]; } layer_names;
+enum { QUERY, KEY, VALUE, ATTENTION_OUT, ATTENTION_NORM, UP, DOWN, QUERY_UP, HIDDEN, N_NAMES };
 
-enum { QUERY, KEY, VALUE, ATTENTION_OUT, ATTENTION_NORM, UP, DOWN };
+typedef struct layer_names { char text[N_NAMES][FV_PARAM_NAME]; } layer_names;
 
 static layer_names name_layer(int layer)
 {
-    static const char *const suffixes[] = {"attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense", "attention.output.LayerNorm", "intermediate.dense", "output.dense"};
+    static const char *const suffixes[] = {"attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense", "attention.output.LayerNorm", "intermediate.dense", "output.dense", "attention.self.query_up", "attention.output.hidden.weight"};
     layer_names names;
-    for (size_t i = 0; i < FV_COUNT(suffixes); i++) snprintf(names.text[i], FV_PARAM_NAME, "bert.encoder.layer.%d.%s", layer, suffixes[i]);
+    for (int i = 0; i < N_NAMES; i++) snprintf(names.text[i], FV_PARAM_NAME, "bert.encoder.layer.%d.%s", layer, suffixes[i]);
     return names;
+}
+
+static fv_status init_article(fv_encoder *e, fv_block *b, const layer_names *n, fv_err *err)
+{
+    fv_status status = FV_OK;
+    int64_t width = e->config.width;
+    float deviation = (float)e->config.init_deviation;
+    FV_TRY(fv_linear_init(&b->query_up, &e->params, (const char *[]){n->text[QUERY_UP]}, 1, width, width, deviation, err));
+    FV_TRY(fv_linear_init(&b->query, &e->params, (const char *[]){n->text[QUERY]}, 1, width, width, deviation, err));
+    FV_TRY(fv_linear_init(&b->kv, &e->params, (const char *[]){n->text[KEY], n->text[VALUE]}, 2, 2 * width, width, deviation, err));
+    b->hidden = fv_params_add(&e->params, (const char *[]){n->text[HIDDEN]}, 1, 2, width, width, FV_INIT_NORMAL, deviation, err);
+    if (!b->hidden) status = FV_E_MEMORY;
+done:
+    return status;
 }
 
 static fv_status init_block(fv_encoder *e, int layer, fv_err *err)
@@ -67,7 +81,8 @@ static fv_status init_block(fv_encoder *e, int layer, fv_err *err)
     float deviation = (float)e->config.init_deviation;
     char norm[FV_PARAM_NAME];
     snprintf(norm, sizeof norm, "bert.encoder.layer.%d.output.LayerNorm", layer);
-    FV_TRY(fv_linear_init(&b->qkv, &e->params, (const char *[]){n.text[QUERY], n.text[KEY], n.text[VALUE]}, 3, 3 * width, width, deviation, err));
+    if (e->config.article_attention) FV_TRY(init_article(e, b, &n, err));
+    else FV_TRY(fv_linear_init(&b->qkv, &e->params, (const char *[]){n.text[QUERY], n.text[KEY], n.text[VALUE]}, 3, 3 * width, width, deviation, err));
     FV_TRY(fv_linear_init(&b->out, &e->params, (const char *[]){n.text[ATTENTION_OUT]}, 1, width, width, deviation, err));
     FV_TRY(fv_norm_init(&b->attention_norm, &e->params, n.text[ATTENTION_NORM], width, err));
     FV_TRY(fv_linear_init(&b->up, &e->params, (const char *[]){n.text[UP]}, 1, ffn, width, deviation, err));
@@ -130,7 +145,7 @@ fv_tensor *fv_encoder_build(const fv_encoder *e, fv_graph *g, const fv_batch *ba
     const fv_encoder_config *c = &e->config;
     fv_block_shape shape = {
         .heads = c->heads, .kv_heads = c->heads, .pre_norm = c->pre_norm, .act = c->act, .norm_eps = (float)c->norm_eps,
-        .dropout = (float)c->dropout, .attention_dropout = (float)c->attention_dropout,
+        .dropout = (float)c->dropout, .attention_dropout = (float)c->attention_dropout, .article = c->article_attention,
     };
     fv_graph_scope(g, "embeddings");
     fv_tensor *x = build_embeddings(e, g, batch);

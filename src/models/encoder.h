@@ -1,7 +1,7 @@
 /* The encoder: token, position and type embeddings, Transformer layers, one pooled row for each text,
  * and a head. In its default form it is BERT (Devlin et al. 2019), names of weights and all, so that
- * its folder loads as BertForSequenceClassification elsewhere; with pre-norm, sinusoids or other
- * pooling it is a "fovea_encoder" in the same layout.
+ * its folder loads as BertForSequenceClassification elsewhere; with pre-norm, sinusoids, other pooling
+ * or the article's attention block it is a "fovea_encoder" in the same layout.
  *
  *   encoder.c          weights and graph
  *   encoder_config.c   config.json
@@ -21,6 +21,7 @@ typedef struct fv_encoder_config {
     fv_act act;                  /* FV_ACT_GELU or FV_ACT_RELU */
     fv_pooling pooling;
     bool pre_norm, sinusoidal;   /* sinusoidal: word vectors are scaled by sqrt(width) too */
+    bool article_attention;      /* the article's attention block instead of Vaswani's: nn.h has both */
     double norm_eps, dropout, attention_dropout, init_deviation;
 } fv_encoder_config;
 

@@ -69,25 +69,48 @@ static fv_tensor *back_into(fv_graph *g, fv_tensor *x, const fv_linear_weights *
     return fv_drop_build(g, fv_linear_build(g, x, weights, FV_ACT_NONE, NULL), residual, p, batch);
 }
 
-static fv_tensor *self_attention(fv_graph *g, fv_tensor *x, const fv_block *block, const fv_block_shape *shape, const fv_batch *batch)
+static fv_tensor *attend_heads(fv_graph *g, fv_tensor *q, fv_tensor *k, fv_tensor *v, const fv_block_shape *shape, const fv_batch *batch)
 {
-    fv_tensor *qkv = fv_linear_build(g, x, &block->qkv, FV_ACT_NONE, NULL);
-    if (!qkv) return NULL;
-    int groups = shape->heads + 2 * shape->kv_heads, D = (int)(qkv->cols / groups);
-    int64_t q_cols = (int64_t)shape->heads * D, k_cols = (int64_t)shape->kv_heads * D;
+    if (!q) return NULL;
+    int D = (int)(q->cols / shape->heads);
     fv_attention spec = {
         .B = batch->B, .H = shape->heads, .K = shape->kv_heads, .D = D,
         .q_offsets = batch->offsets, .k_offsets = batch->offsets, .sequences = batch->sequences,
         .scale = 1 / sqrtf((float)D), .causal = shape->causal, .window = shape->window, .dropout = shape->attention_dropout,
     };
-    return fv_attend(g, fv_view_columns(g, qkv, 0, q_cols), fv_view_columns(g, qkv, q_cols, k_cols), fv_view_columns(g, qkv, q_cols + k_cols, k_cols), &spec);
+    return fv_attend(g, q, k, v, &spec);
+}
+
+/* `in` is what attention reads, x what the residual path carries: the same unless norms come first. */
+static fv_tensor *vaswani_attention(fv_graph *g, fv_tensor *in, fv_tensor *x, const fv_block *block, const fv_block_shape *shape, const fv_batch *batch)
+{
+    fv_tensor *qkv = fv_linear_build(g, in, &block->qkv, FV_ACT_NONE, NULL);
+    if (!qkv) return NULL;
+    int groups = shape->heads + 2 * shape->kv_heads;
+    int64_t D = qkv->cols / groups, q_cols = shape->heads * D, k_cols = shape->kv_heads * D;
+    fv_tensor *mixed = attend_heads(g, fv_view_columns(g, qkv, 0, q_cols), fv_view_columns(g, qkv, q_cols, k_cols), fv_view_columns(g, qkv, q_cols + k_cols, k_cols), shape, batch);
+    return back_into(g, mixed, &block->out, x, shape->dropout, batch);
+}
+
+/* [h ; a] Wᵀ is written as the sum of products that it is, h W_hᵀ + a W_aᵀ: the second product takes the
+ * first as its residual, so nothing is copied side by side and no product has to read it again. */
+static fv_tensor *article_attention(fv_graph *g, fv_tensor *in, fv_tensor *x, const fv_block *block, const fv_block_shape *shape, const fv_batch *batch)
+{
+    fv_tensor *q = fv_linear_build(g, fv_linear_build(g, in, &block->query_up, shape->act, NULL), &block->query, FV_ACT_NONE, NULL);
+    fv_tensor *kv = fv_linear_build(g, in, &block->kv, shape->act, NULL);
+    if (!kv) return NULL;
+    int64_t cols = kv->cols / 2;
+    fv_tensor *mixed = attend_heads(g, q, fv_view_columns(g, kv, 0, cols), fv_view_columns(g, kv, cols, cols), shape, batch);
+    bool drops = fv_graph_training(g) && shape->dropout > 0;
+    fv_tensor *own = fv_linear(g, in, fv_graph_param(g, block->hidden), NULL, FV_ACT_NONE, drops ? NULL : x);
+    fv_tensor *out = fv_linear_build(g, mixed, &block->out, FV_ACT_NONE, own);
+    return drops ? fv_drop_build(g, out, x, shape->dropout, batch) : out;
 }
 
 static fv_tensor *attention_half(fv_graph *g, fv_tensor *x, const fv_block *block, const fv_block_shape *shape, const fv_batch *batch)
 {
     fv_tensor *in = shape->pre_norm ? fv_norm_build(g, x, &block->attention_norm, shape->norm_eps) : x;
-    fv_tensor *mixed = self_attention(g, in, block, shape, batch);
-    fv_tensor *out = back_into(g, mixed, &block->out, x, shape->dropout, batch);
+    fv_tensor *out = (shape->article ? article_attention : vaswani_attention)(g, in, x, block, shape, batch);
     return shape->pre_norm ? out : fv_norm_build(g, out, &block->attention_norm, shape->norm_eps);
 }
 

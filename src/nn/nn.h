@@ -4,6 +4,19 @@
  *   fv_linear_weights    y = x wᵀ + b                       w [O, I], b [1, O]
  *   fv_norm_weights      layer norm                         w, b [1, C]
  *   fv_block             one Transformer layer: self-attention, then a feed-forward pair
+ *
+ * Self-attention comes as one of two blocks. With h [N, C] what the layer reads, f the activation,
+ * [a ; b] columns side by side, attend(q, k, v) softmax(q kᵀ / sqrt(D)) v head by head:
+ *
+ *   Vaswani et al. 2017, 3.2.2                     the article's
+ *     [q ; k ; v] = h Wᵀ + b                         q = f(h W₁ᵀ + b₁) W₂ᵀ + b₂
+ *     a = attend(q, k, v)                            [k ; v] = f(h Wₖᵥᵀ + bₖᵥ)
+ *     y = a Wₒᵀ + bₒ                                  a = attend(q, k, v)
+ *                                                    y = [h ; a] Wₒᵀ + bₒ
+ *
+ * Queries of the article's block are a feed-forward pair of inner width C, its keys and values are
+ * activated, and its output reads the hidden state beside what was attended to: 6 C² weights where
+ * Vaswani's has 4 C². Residual, norms, dropout and the feed-forward half are the same for both.
  */
 #ifndef FV_NN_NN_H
 #define FV_NN_NN_H
@@ -24,6 +37,9 @@ fv_tensor *fv_norm_build(fv_graph *g, fv_tensor *x, const fv_norm_weights *weigh
 typedef struct fv_block {
     fv_linear_weights qkv, out, up, down;
     fv_norm_weights attention_norm, ffn_norm;
+    /* The article's block, which leaves qkv empty. Its Wₒ lies in two: hidden [C, C] for h, out for a. */
+    fv_linear_weights query_up, query, kv;
+    fv_param *hidden;
 } fv_block;
 
 typedef struct fv_block_shape {
@@ -34,6 +50,7 @@ typedef struct fv_block_shape {
     float dropout, attention_dropout;
     bool causal;
     int window;
+    bool article;             /* the article's attention block instead of Vaswani's */
 } fv_block_shape;
 
 /* x [N, C] -> [N, C]. The node of attention is named "attend" in the scope that is set. */

@@ -328,20 +328,28 @@ done:
     return status;
 }
 
+/* The first place of a b at or after `from`, or the end. */
+static uint32_t next_place(const int32_t *symbols, uint32_t len, uint32_t from, const fv_merge *m)
+{
+    for (uint32_t i = from; i + 1 < len; i++)
+        if (symbols[i] == m->a && symbols[i + 1] == m->b) return i;
+    return len;
+}
+
 static fv_status merge_word(learner *l, const fv_merge *m, uint32_t w, fv_err *err)
 {
     int32_t *symbols = l->symbols + l->words[w].begin;
-    uint32_t done = 0;
-    for (uint32_t i = 0; i < l->words[w].len; i++) {
-        bool here = i + 1 < l->words[w].len && symbols[i] == m->a && symbols[i + 1] == m->b;
-        if (here) {
-            fv_status status = move_counts(l, m, w, symbols, i, done, err);
-            if (status != FV_OK) return status;
-            symbols[++i] = m->id;
-        }
-        symbols[done++] = symbols[i];
+    uint32_t len = l->words[w].len, from = 0, done = 0;
+    for (uint32_t i; (i = next_place(symbols, len, from, m)) < len; from = i + 2) {
+        if (done != from) memmove(symbols + done, symbols + from, (i - from) * sizeof *symbols);
+        done += i - from;
+        fv_status status = move_counts(l, m, w, symbols, i, done, err);
+        if (status != FV_OK) return status;
+        symbols[done++] = m->id;
     }
-    l->words[w].len = done;
+    if (done == from) return FV_OK; /* merged away since it was listed */
+    memmove(symbols + done, symbols + from, (len - from) * sizeof *symbols);
+    l->words[w].len = done + len - from;
     return FV_OK;
 }
 

@@ -52,7 +52,7 @@ static fv_status settle_encoder(fv_recipe *r, const fv_train_options *o, const p
         .vocab = pick(o->vocab, p->vocab), .layers = pick(o->layers, p->layers), .width = width,
         .heads = pick(o->heads, o->width > 0 ? (width >= 128 && width % 64 == 0 ? width / 64 : 1) : p->heads),
         .ffn = pick(o->ffn, o->width > 0 ? 4 * width : p->ffn), .max_len = pick(o->max_len, p->max_len), .types = 2, .outputs = 1,
-        .act = o->relu ? FV_ACT_RELU : FV_ACT_GELU, .pre_norm = o->pre_norm, .sinusoidal = o->sinusoidal,
+        .act = o->relu ? FV_ACT_RELU : FV_ACT_GELU, .pre_norm = o->pre_norm, .sinusoidal = o->sinusoidal, .article_attention = o->article_attention,
         .norm_eps = 1e-12, .dropout = o->dropout, .attention_dropout = o->dropout, .init_deviation = sqrt(0.5 / width), /* BERT's 0.02, at its width, learns slowly at ours */
     };
     fv_status status = settle_pooling(&r->encoder.pooling, o->pooling, err);
@@ -111,10 +111,10 @@ json_t *fv_recipe_to_json(const fv_recipe *r, fv_err *err)
 {
     static const char *const schedules[] = {"linear", "cosine", "inverse-sqrt", "constant"}, *const poolings[] = {"cls", "mean", "max"};
     const fv_encoder_config *e = &r->encoder;
-    json_t *tree = json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:b, s:s, s:b, s:b}",
+    json_t *tree = json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:b, s:b, s:s, s:b, s:b}",
         "labels", fv_labels_name(r->kind), "layers", e->layers, "width", e->width, "heads", e->heads, "ffn", e->ffn,
         "max_len", e->max_len, "vocab", e->vocab, "pre_norm", e->pre_norm, "relu", e->act == FV_ACT_RELU,
-        "sinusoidal", e->sinusoidal, "pooling", poolings[e->pooling], "cased", r->cased, "wide", r->wide);
+        "sinusoidal", e->sinusoidal, "article_attention", e->article_attention, "pooling", poolings[e->pooling], "cased", r->cased, "wide", r->wide);
     json_t *rest = json_pack("{s:i, s:i, s:i, s:i, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I}",
         "epochs", r->epochs, "patience", r->patience, "batch_tokens", r->batch_tokens, "accumulate", r->accumulate,
         "optimizer", r->optimiser == FV_OPTIMISER_ADAM ? "adam" : "adamw", "schedule", schedules[r->schedule],

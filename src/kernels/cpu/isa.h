@@ -89,6 +89,8 @@ typedef struct fv_isa_table {
 extern const fv_isa_table fv_isa_plain;
 #if defined(__x86_64__)
 extern const fv_isa_table fv_isa_avx2, fv_isa_avx512;
+#elif defined(__aarch64__)
+extern const fv_isa_table fv_isa_neon;
 #endif
 
 /* The table in use. */

@@ -42,32 +42,32 @@ INLINE vf exp_falling(vf x)
     return vf_scale_unless(vf_less(x, vf_set(-87.0f)), vf_add(p, vf_set(1.0f)), n);
 }
 
-/* 2·Phi(x) = 1 + erf(x / sqrt 2) within 1e-7, and relatively so in the left tail. With y = |x|,
- * erfc(y / sqrt 2) = exp(-q(y)) where q is smooth: a polynomial without constant, fitted to 6
- * and rising beyond, so that the tail goes to 0. */
-INLINE vf twice_normal_cdf(vf x)
+/* 2·Phi(x) = 1 + erf(x / sqrt 2) within 2e-7, and relatively so in the left tail; bell = exp(-x²/2).
+ * erfc(|x| / sqrt 2) / bell is Mills' ratio, smooth and falling like 1 / |x|: a polynomial in
+ * t = 1 / (1 + |x| / 4) without constant, fitted to |x| = 14, where the bell has gone to 0
+ * (the form is Hastings', 1955). */
+INLINE vf twice_normal_cdf(vf x, vf bell)
 {
-    vf y = vf_abs(x);
-    vf q = vf_fma(y, vf_set(-1.86479383e-08f), vf_set(5.65161827e-07f));
-    q = vf_fma(q, y, vf_set(-7.31796445e-06f));
-    q = vf_fma(q, y, vf_set(5.15201318e-05f));
-    q = vf_fma(q, y, vf_set(-0.000189158876f));
-    q = vf_fma(q, y, vf_set(-9.41301641e-06f));
-    q = vf_fma(q, y, vf_set(0.00482682139f));
-    q = vf_fma(q, y, vf_set(-0.0363575779f));
-    q = vf_fma(q, y, vf_set(-0.318304926f));
-    q = vf_fma(q, y, vf_set(-0.797884941f));
-    vf tail = exp_falling(vf_mul(q, y));
+    vf t = vf_div(vf_set(1.0f), vf_fma(vf_abs(x), vf_set(0.25f), vf_set(1.0f)));
+    vf m = vf_fma(t, vf_set(-0.181946963f), vf_set(0.677897573f));
+    m = vf_fma(m, t, vf_set(-0.524814785f));
+    m = vf_fma(m, t, vf_set(0.554155052f));
+    m = vf_fma(m, t, vf_set(0.0535371825f));
+    m = vf_fma(m, t, vf_set(0.223452404f));
+    m = vf_fma(m, t, vf_set(0.197719544f));
+    vf tail = vf_mul(vf_mul(m, t), bell);
     return vf_pick(vf_less(x, vf_zero()), tail, vf_sub(vf_set(2.0f), tail));
 }
 
-INLINE vf gelu(vf x) { return vf_mul(vf_mul(x, vf_set(0.5f)), twice_normal_cdf(x)); }
+INLINE vf bell_of(vf x) { return exp_falling(vf_mul(vf_mul(x, x), vf_set(-0.5f))); }
+
+INLINE vf gelu(vf x) { return vf_mul(vf_mul(x, vf_set(0.5f)), twice_normal_cdf(x, bell_of(x))); }
 
 /* Phi(x) + x·phi(x) */
 INLINE vf gelu_slope(vf x)
 {
-    vf density = vf_mul(vf_set(0.398942280f), exp_falling(vf_mul(vf_mul(x, x), vf_set(-0.5f))));
-    return vf_fma(x, density, vf_mul(vf_set(0.5f), twice_normal_cdf(x)));
+    vf bell = bell_of(x);
+    return vf_fma(vf_mul(x, vf_set(0.398942280f)), bell, vf_mul(vf_set(0.5f), twice_normal_cdf(x, bell)));
 }
 
 /* (1 - e) / (1 + e) with e = exp(-2|x|); near 0, where that cancels, the series. */
@@ -420,17 +420,36 @@ static void add_row(float *y, const float *a, const float *b, int64_t n)
     for (int64_t i = 0; i < n; i += VL) put(y + i, vf_add(get(a + i, n - i), get(b + i, n - i)), n - i);
 }
 
-/* Sums of 32 rows at a time are kept apart until they are whole: shorter chains round less. */
+/* The sums of up to STRIP vectors of columns, 32 rows apart from the rest until they are whole:
+ * shorter chains round less. */
+#define STRIP 8
+INLINE void sum_strip(vf total[STRIP], const float *x, int64_t ldx, int64_t rows, int vectors, int64_t n)
+{
+    for (int j = 0; j < vectors; j++) total[j] = vf_zero();
+    for (int64_t r = 0; r < rows;) {
+        vf part[STRIP];
+        UNROLL
+        for (int j = 0; j < vectors; j++) part[j] = vf_zero();
+        for (int64_t end = r + 32 < rows ? r + 32 : rows; r < end; r++) {
+            UNROLL
+            for (int j = 0; j < vectors; j++) part[j] = vf_add(part[j], get(x + r * ldx + j * VL, n - j * VL));
+        }
+        UNROLL
+        for (int j = 0; j < vectors; j++) total[j] = vf_add(total[j], part[j]);
+    }
+}
+
 static void sum_rows(float *out, bool add, const float *x, int64_t ldx, int64_t rows, int64_t n)
 {
-    for (int64_t i = 0; i < n; i += VL) {
-        vf total = vf_zero();
-        for (int64_t r = 0; r < rows; ) {
-            vf part = vf_zero();
-            for (int64_t end = r + 32 < rows ? r + 32 : rows; r < end; r++) part = vf_add(part, get(x + r * ldx + i, n - i));
-            total = vf_add(total, part);
-        }
-        give(out + i, total, n - i, add);
+    vf total[STRIP];
+    int64_t i = 0;
+    for (; i + STRIP * VL <= n; i += STRIP * VL) {
+        sum_strip(total, x + i, ldx, rows, STRIP, STRIP * VL);
+        for (int j = 0; j < STRIP; j++) give(out + i + j * VL, total[j], VL, add);
+    }
+    for (; i < n; i += VL) {
+        sum_strip(total, x + i, ldx, rows, 1, n - i);
+        give(out + i, total[0], n - i, add);
     }
 }
 

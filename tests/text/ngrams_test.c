@@ -1,0 +1,139 @@
+/* n-grams as hashes: which pieces a text has, told by comparing texts, since hashes say nothing. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "text/ngrams.h"
+
+static int by_value(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Sorted n-grams of a text. */
+static fv_ngrams of(const char *text)
+{
+    fv_ngrams n = {0};
+    assert_int_equal(fv_ngrams_of(&n, text, strlen(text), NULL), FV_OK);
+    qsort(n.hashes, n.n, sizeof *n.hashes, by_value);
+    return n;
+}
+
+static size_t shared(const char *a, const char *b)
+{
+    fv_ngrams x = of(a), y = of(b);
+    size_t n = 0;
+    for (size_t i = 0, j = 0; i < x.n && j < y.n;) {
+        if (x.hashes[i] == y.hashes[j]) n++, i++, j++;
+        else if (x.hashes[i] < y.hashes[j]) i++;
+        else j++;
+    }
+    fv_ngrams_release(&x);
+    fv_ngrams_release(&y);
+    return n;
+}
+
+static size_t count(const char *text)
+{
+    fv_ngrams n = of(text);
+    size_t found = n.n;
+    fv_ngrams_release(&n);
+    return found;
+}
+
+static void a_word_has_itself_and_its_pieces(void **state)
+{
+    (void)state;
+    /* "ab": the word; of " ab ": 3 pieces of two characters, 2 of three, 1 of four. */
+    assert_int_equal(count("ab"), 1 + 3 + 2 + 1);
+    /* A second word adds the same and the pair. */
+    assert_int_equal(count("ab cd"), 2 * (1 + 3 + 2 + 1) + 1);
+    assert_int_equal(count(""), 0);
+    assert_int_equal(count(" \t\n"), 0);
+}
+
+static void chinese_has_pieces_of_one_to_four_characters(void **state)
+{
+    (void)state;
+    assert_int_equal(count("退款"), 2 + 1);
+    assert_int_equal(count("我要退款吗"), 5 + 4 + 3 + 2);
+    assert_int_equal(shared("我要退款", "退款多久"), 3); /* 退, 款, 退款 */
+}
+
+static void case_and_width_do_not_matter(void **state)
+{
+    (void)state;
+    assert_int_equal(shared("Refund", "ｒｅｆｕｎｄ"), count("refund"));
+    assert_true(shared("refund", "refunds") > 8);
+    assert_int_equal(shared("refund", "日本"), 0);
+}
+
+static void pairs_know_their_order(void **state)
+{
+    (void)state;
+    assert_int_equal(shared("not good", "not good"), count("not good"));
+    assert_int_equal(shared("not good", "good not"), count("not good") - 1);
+}
+
+static void a_second_text_is_told_apart(void **state)
+{
+    (void)state;
+    fv_ngrams n = {0};
+    assert_int_equal(fv_ngrams_of(&n, "ab", 2, NULL), FV_OK);
+    size_t first = n.n;
+    assert_int_equal(fv_ngrams_add(&n, "ab", 2, NULL), FV_OK);
+    assert_int_equal(n.n, 2 * first);
+    for (size_t i = 0; i < first; i++)
+        for (size_t j = first; j < n.n; j++) assert_true(n.hashes[i] != n.hashes[j]);
+    fv_ngrams_release(&n);
+}
+
+static void broken_utf8_and_endless_words_are_taken(void **state)
+{
+    (void)state;
+    enum { LONG = 1 << 20 };
+    char *text = malloc(LONG);
+    fv_ngrams n = {0};
+    for (size_t i = 0; i < LONG; i++) text[i] = "\xff\xe9\x80z"[i % 4];
+    assert_int_equal(fv_ngrams_of(&n, text, LONG, NULL), FV_OK);
+    memset(text, 'a', LONG);
+    assert_int_equal(fv_ngrams_of(&n, text, LONG, NULL), FV_OK);
+    assert_true(n.n < 5 * (size_t)LONG);
+    fv_ngrams_release(&n);
+    free(text);
+}
+
+static void lack_of_memory_is_told_and_leaks_nothing(void **state)
+{
+    (void)state;
+    int64_t alive = fv_alloc_live();
+    for (int64_t k = 0; k < 40; k++) {
+        fv_ngrams n = {0};
+        fv_alloc_fail_after(k);
+        fv_status status = fv_ngrams_of(&n, "Ｗhere is my order? 我的订单", 34, NULL);
+        fv_alloc_fail_after(-1);
+        assert_true(status == FV_OK || status == FV_E_MEMORY);
+        fv_ngrams_release(&n);
+    }
+    assert_int_equal(fv_alloc_live(), alive);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_word_has_itself_and_its_pieces),
+        cmocka_unit_test(chinese_has_pieces_of_one_to_four_characters),
+        cmocka_unit_test(case_and_width_do_not_matter),
+        cmocka_unit_test(pairs_know_their_order),
+        cmocka_unit_test(a_second_text_is_told_apart),
+        cmocka_unit_test(broken_utf8_and_endless_words_are_taken),
+        cmocka_unit_test(lack_of_memory_is_told_and_leaks_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
