@@ -91,7 +91,8 @@ static fv_status write_tokenizer(const fv_training *t, fv_err *err)
 {
     fv_status status = FV_OK;
     char path[FV_PATH_MAX];
-    json_t *config = json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:s}", "tokenizer_class", "PreTrainedTokenizerFast", "model_max_length", t->recipe.encoder.max_len,
+    json_t *config = json_pack("{s:s, s:i, s:[s, s, s], s:s, s:s, s:s, s:s, s:s}", "tokenizer_class", "PreTrainedTokenizerFast", "model_max_length", t->recipe.encoder.max_len,
+        "model_input_names", "input_ids", "token_type_ids", "attention_mask", /* without them pairs lose their types elsewhere */
         "pad_token", "[PAD]", "unk_token", "[UNK]", "cls_token", "[CLS]", "sep_token", "[SEP]", "mask_token", "[MASK]");
     if (!config) return FV_FAIL(err, FV_E_MEMORY, "tokenizer_config.json: out of memory");
     FV_TRY(new_path(t, path, "tokenizer.json", err));
