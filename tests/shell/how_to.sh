@@ -1,6 +1,6 @@
 # docs/add-an-op.md and docs/add-a-model.md do what they say: their code is taken out, put into a copy
-# of the tree, built by the commands of the page and run. The copy begins with the objects that are
-# built here, so that only what a new op touches is compiled.
+# of the tree, built by the commands of the page and run; docs/attention.md names what is there. The copy
+# begins with the objects that are built here, so that only what a new op touches is compiled.
 . tests/shell/lib/check.sh
 
 copy=$scratch/tree
@@ -73,3 +73,10 @@ run "$copy/tools/check-style" "$copy"
 expect_equal "the code keeps to the style" "$status $output" "0 "
 run "$copy/tools/check-layers" "$copy"
 expect_equal "the code keeps to the rooms" "$status $output" "0 "
+
+# ---- Names that docs/attention.md sends its reader to ----
+
+missing=$(awk -F '|' '/^\| .* \| `src\// { gsub(/[` ]/, "", $3); gsub(/[` ]/, "", $4); n = split($4, names, ","); for (i = 1; i <= n; i++) print $3, names[i] }' docs/attention.md |
+    while read -r file name; do grep -qw -e "$name" "$file" || echo "$file: $name"; done)
+expect_equal "docs/attention.md names what is there" "$missing" ""
+expect_equal "its table was read" "$(grep -c '^| .* | `src/' docs/attention.md)" 11
