@@ -139,11 +139,11 @@ static fv_status take_step(fv_training *t, fv_err *err)
     return FV_OK;
 }
 
-static fv_status tell_step(fv_training *t, double seconds, fv_err *err)
+static fv_status tell_step(fv_training *t, double tokens_per_s, fv_err *err)
 {
     fv_event event = blank_event(t, FV_EVENT_STEP);
     double done = (double)t->step / (double)t->recipe.steps, spent = event.seconds;
-    event.tokens_per_s = seconds > 0 ? (double)t->tokens / seconds : 0;
+    event.tokens_per_s = tokens_per_s;
     event.seconds_left = done > 0 ? spent / done - spent : 0;
     fv_record_figures figures = {
         .step = t->step, .epoch = t->epoch, .tokens = t->tokens, .loss = t->loss, .lr = t->lr,
@@ -297,7 +297,7 @@ fv_status fv_training_run(fv_training *t, fv_err *err)
         FV_TRY(take_step(t, err));
         stepping += fv_now() - begun;
         bool validates = epoch_ended(t) || t->step == t->recipe.steps;
-        FV_TRY(tell_step(t, stepping * (double)t->tokens / fmax(1, (double)(t->tokens - tokens_before)), err));
+        FV_TRY(tell_step(t, (double)(t->tokens - tokens_before) / fmax(stepping, 1e-9), err));
         if (validates) FV_TRY(validate(t, err));
         if (validates && out_of_patience(t)) t->done_early = true;
         FV_TRY(save_if_due(t, err));
