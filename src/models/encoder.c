@@ -6,6 +6,8 @@
 
 #include "ops.h"
 
+enum { MAX_SINUSOIDS = 1 << 25 }; /* computed before a file is asked whether it fits: a bound on what a config.json can cost */
+
 fv_status fv_encoder_config_check(const fv_encoder_config *c, fv_err *err)
 {
     if (c->layers < 1 || c->layers > FV_MAX_LAYERS) return FV_FAIL(err, FV_E_ARGUMENT, "%d layers; expected 1 to %d", c->layers, FV_MAX_LAYERS);
@@ -13,6 +15,8 @@ fv_status fv_encoder_config_check(const fv_encoder_config *c, fv_err *err)
     if (c->heads < 1 || c->width % c->heads) return FV_FAIL(err, FV_E_ARGUMENT, "width %d does not divide into %d heads", c->width, c->heads);
     if (c->ffn < 1 || c->ffn > 262144) return FV_FAIL(err, FV_E_ARGUMENT, "feed-forward width %d; expected 1 to 262144", c->ffn);
     if (c->max_len < 4 || c->max_len > 65536) return FV_FAIL(err, FV_E_ARGUMENT, "texts of %d tokens; expected 4 to 65536", c->max_len);
+    if (c->sinusoidal && (int64_t)c->max_len * c->width > MAX_SINUSOIDS)
+        return FV_FAIL(err, FV_E_ARGUMENT, "fixed positions for %d tokens of width %d; expected at most %d numbers", c->max_len, c->width, MAX_SINUSOIDS);
     if (c->vocab < 8 || c->vocab > 4000000) return FV_FAIL(err, FV_E_ARGUMENT, "vocabulary of %d; expected 8 to 4000000", c->vocab);
     if (c->types < 1 || c->types > 16) return FV_FAIL(err, FV_E_ARGUMENT, "%d token types; expected 1 to 16", c->types);
     if (c->outputs < 1 || c->outputs > 1000000) return FV_FAIL(err, FV_E_ARGUMENT, "%d outputs; expected 1 to 1000000", c->outputs);

@@ -129,9 +129,8 @@ fv_tensor *fv_block_build(fv_graph *g, fv_tensor *x, const fv_block *block, cons
 
 void fv_sinusoids(float *table, int64_t rows, int64_t cols)
 {
-    for (int64_t p = 0; p < rows; p++)
-        for (int64_t c = 0; c < cols; c++) {
-            double angle = (double)p / pow(10000.0, (double)(c / 2 * 2) / (double)cols);
-            table[p * cols + c] = (float)(c % 2 ? cos(angle) : sin(angle));
-        }
+    for (int64_t c = 0; c < cols; c++) {
+        double length = pow(10000.0, (double)(c / 2 * 2) / (double)cols);
+        for (int64_t p = 0; p < rows; p++) table[p * cols + c] = (float)(c % 2 ? cos((double)p / length) : sin((double)p / length));
+    }
 }

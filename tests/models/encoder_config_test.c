@@ -36,6 +36,7 @@ static void expect_same(const fv_encoder_config *a, const fv_encoder_config *b)
     assert_int_equal(a->pooling, b->pooling);
     assert_int_equal(a->pre_norm, b->pre_norm);
     assert_int_equal(a->sinusoidal, b->sinusoidal);
+    assert_int_equal(a->article_attention, b->article_attention);
     assert_true(a->norm_eps == b->norm_eps && a->dropout == b->dropout && a->attention_dropout == b->attention_dropout && a->init_deviation == b->init_deviation);
 }
 
@@ -62,11 +63,12 @@ static void configurations_come_back(void **state)
     (void)state;
     fv_encoder_config config = sample(), back = back_and_forth(&config, "bert");
     expect_same(&config, &back);
-    for (int i = 1; i < 12; i++) {
+    for (int i = 1; i < 24; i++) {
         config = sample();
         config.pre_norm = i & 1;
         config.sinusoidal = i >> 1 & 1;
-        config.pooling = (fv_pooling)(i >> 2);
+        config.article_attention = i >> 2 & 1;
+        config.pooling = (fv_pooling)(i >> 3);
         back = back_and_forth(&config, "fovea_encoder");
         expect_same(&config, &back);
     }
@@ -113,6 +115,7 @@ static void what_is_not_supported_is_named(void **state)
     expect_refused("hidden_act", json_string("silu"), "hidden_act is \"silu\"; supported: \"gelu\", \"relu\"");
     expect_refused("position_embedding_type", json_string("relative_key"), "position_embedding_type is \"relative_key\"");
     expect_refused("pooling", json_string("last"), "pooling is \"last\"");
+    expect_refused("attention_block", json_string("other"), "attention_block is \"other\"; supported: \"vaswani\", \"article\"");
     expect_refused("norm_position", json_string("sandwich"), "norm_position is \"sandwich\"");
     static const char *const sizes[] = {"vocab_size", "num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "max_position_embeddings"};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {

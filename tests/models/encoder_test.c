@@ -98,7 +98,9 @@ static void gradients_are_slopes(void **state)
     fv_encoder_config configs[] = {
         config_of(FV_POOLING_CLS, false, false, FV_ACT_GELU), config_of(FV_POOLING_MEAN, true, false, FV_ACT_GELU),
         config_of(FV_POOLING_MAX, false, true, FV_ACT_GELU), config_of(FV_POOLING_CLS, true, true, FV_ACT_GELU),
+        config_of(FV_POOLING_CLS, false, false, FV_ACT_GELU),
     };
+    configs[4].article_attention = true;
     for (size_t i = 0; i < sizeof configs / sizeof *configs; i++) check_gradients(&configs[i]);
 }
 
@@ -177,6 +179,10 @@ static void impossible_ones_are_refused(void **state)
     REFUSED(dropout, 1, "dropout 1");
     REFUSED(attention_dropout, NAN, "attention dropout nan");
     REFUSED(norm_eps, 0, "epsilon 0");
+    good.sinusoidal = true;
+    good.width = good.heads = 16384;
+    REFUSED(max_len, 65536, "fixed positions for 65536 tokens of width 16384");
+    good = config_of(FV_POOLING_CLS, false, false, FV_ACT_GELU);
 #undef REFUSED
     assert_int_equal(fv_alloc_live(), live);
     for (int64_t n = 0;; n++) {
