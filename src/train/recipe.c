@@ -65,6 +65,28 @@ static fv_status check_range(const char *name, double value, double low, double 
     return FV_FAIL(err, FV_E_ARGUMENT, "%s is %g; expected %g to %g", name, value, low, high);
 }
 
+/* The encoder's own check sees them with the preset's filled in: here only what would pass for "not given". */
+static fv_status check_sizes(const fv_train_options *o, fv_err *err)
+{
+    const struct { const char *name; int value; } sizes[] = {
+        {"layers", o->layers}, {"width", o->width}, {"heads", o->heads}, {"ffn", o->ffn}, {"max len", o->max_len}, {"vocab", o->vocab},
+    };
+    for (size_t i = 0; i < FV_COUNT(sizes); i++)
+        if (sizes[i].value < 0) return FV_FAIL(err, FV_E_ARGUMENT, "%s is %d; expected more than 0, or 0 for the preset's", sizes[i].name, sizes[i].value);
+    return FV_OK;
+}
+
+static fv_status check_choices(const fv_train_options *o, fv_err *err)
+{
+    fv_status status = FV_OK;
+    FV_TRY(check_range("labels", o->labels, FV_LABELS_SINGLE, FV_LABELS_REGRESSION, err));
+    FV_TRY(check_range("schedule", o->schedule, FV_SCHEDULE_LINEAR, FV_SCHEDULE_CONSTANT, err));
+    FV_TRY(check_range("optimiser", o->optimiser, FV_OPTIMISER_ADAMW, FV_OPTIMISER_ADAM, err));
+    if (!o->preset || !o->pooling) return FV_FAIL(err, FV_E_ARGUMENT, "preset or pooling is NULL; expected a name, as fv_train_options_init gives");
+done:
+    return status;
+}
+
 static fv_status check_numbers(const fv_train_options *o, fv_err *err)
 {
     fv_status status = FV_OK;
@@ -92,6 +114,7 @@ done:
 fv_status fv_recipe_settle(fv_recipe *r, const fv_train_options *o, fv_err *err)
 {
     fv_status status = FV_OK;
+    FV_TRY(check_choices(o, err));
     const preset *p = find_preset(o->preset);
     if (!p) return FV_FAIL(err, FV_E_ARGUMENT, "preset \"%s\" is not known; expected tiny, small or base", o->preset);
     *r = (fv_recipe){
@@ -102,6 +125,7 @@ fv_status fv_recipe_settle(fv_recipe *r, const fv_train_options *o, fv_err *err)
         .label_smoothing = o->label_smoothing, .seed = o->seed, .steps_asked = o->steps,
     };
     FV_TRY(check_numbers(o, err));
+    FV_TRY(check_sizes(o, err));
     FV_TRY(settle_encoder(r, o, p, err));
 done:
     return status;

@@ -1,0 +1,175 @@
+/* Options to a recipe: defaults, presets, what is refused, and a JSON that tells any two recipes apart. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "train/training.h"
+
+static fv_recipe settle(const fv_train_options *o)
+{
+    fv_err err = {0};
+    fv_recipe r;
+    if (fv_recipe_settle(&r, o, &err) != FV_OK) fail_msg("%s", err.text);
+    return r;
+}
+
+static void presets_fill_what_is_not_given(void **state)
+{
+    (void)state;
+    static const struct { const char *name; int layers, width; } presets[] = {{"tiny", 2, 128}, {"small", 4, 256}, {"base", 6, 512}};
+    fv_train_options o;
+    for (size_t i = 0; i < 3; i++) {
+        fv_train_options_init(&o);
+        o.preset = presets[i].name;
+        fv_recipe r = settle(&o);
+        assert_int_equal(r.encoder.layers, presets[i].layers);
+        assert_int_equal(r.encoder.width, presets[i].width);
+        assert_int_equal(r.encoder.ffn, 4 * r.encoder.width);
+        assert_true(r.lr > 0 && r.epochs > 0);
+    }
+    o.layers = 3;
+    o.width = 192;
+    o.max_len = 50;
+    o.lr = 0.5;
+    fv_recipe r = settle(&o);
+    assert_int_equal(r.encoder.layers, 3);
+    assert_int_equal(r.encoder.heads, 3);
+    assert_int_equal(r.encoder.ffn, 768);
+    assert_int_equal(r.encoder.max_len, 50);
+    assert_true(r.lr == 0.5);
+    o.heads = 4;
+    o.ffn = 100;
+    r = settle(&o);
+    assert_int_equal(r.encoder.heads, 4);
+    assert_int_equal(r.encoder.ffn, 100);
+}
+
+static void expect_refused(const fv_train_options *o, const char *part)
+{
+    fv_err err = {0};
+    fv_recipe r;
+    assert_int_equal(fv_recipe_settle(&r, o, &err), FV_E_ARGUMENT);
+    if (!strstr(err.text, part)) fail_msg("\"%s\" does not say \"%s\"", err.text, part);
+}
+
+static void what_makes_no_sense_is_refused(void **state)
+{
+    (void)state;
+    fv_train_options good, o;
+    fv_train_options_init(&good);
+#define REFUSED(field, value, part) o = good, o.field = (value), expect_refused(&o, part)
+    REFUSED(preset, "huge", "preset \"huge\" is not known; expected tiny, small or base");
+    REFUSED(preset, NULL, "preset or pooling is NULL");
+    REFUSED(pooling, "last", "pooling \"last\" is not known; expected cls, mean or max");
+    REFUSED(pooling, NULL, "preset or pooling is NULL");
+    REFUSED(schedule, (fv_schedule)9, "schedule is 9");
+    REFUSED(optimiser, (fv_optimiser)9, "optimiser is 9");
+    REFUSED(labels, (fv_labels)9, "labels is 9");
+    REFUSED(layers, -1, "layers is -1");
+    REFUSED(layers, 65, "65 layers; expected 1 to 64");
+    REFUSED(vocab, -5, "vocab is -5");
+    REFUSED(heads, 3, "width 128 does not divide into 3 heads");
+    REFUSED(lr, -1, "lr is -1; expected 0 to 10");
+    REFUSED(lr, NAN, "lr is");
+    REFUSED(warmup, 1.5, "warmup is 1.5");
+    REFUSED(dropout, 1, "dropout 1");
+    REFUSED(label_smoothing, 1, "label smoothing is 1");
+    REFUSED(beta2, 1, "beta2 is 1");
+    REFUSED(epsilon, 0, "epsilon is 0");
+    REFUSED(clip, -1, "clip is -1");
+    REFUSED(batch_tokens, 0, "batch tokens is 0");
+    REFUSED(steps, -1, "steps is -1");
+    REFUSED(epochs, -1, "epochs is -1");
+    REFUSED(max_seconds, INFINITY, "seconds is inf");
+    REFUSED(accumulate, 0, "accumulate is 0; expected a power of two");
+    REFUSED(accumulate, 6, "accumulate is 6; expected a power of two");
+#undef REFUSED
+    o = good, o.steps = 10, o.epochs = 2, expect_refused(&o, "both steps and epochs are given; give one");
+}
+
+static json_t *json_of(const fv_train_options *o)
+{
+    fv_err err = {0};
+    fv_recipe r = settle(o);
+    json_t *tree = fv_recipe_to_json(&r, &err);
+    assert_non_null(tree);
+    return tree;
+}
+
+static void every_option_is_in_the_json(void **state)
+{
+    (void)state;
+    fv_train_options first, o;
+    fv_train_options_init(&first);
+    json_t *one = json_of(&first);
+#define DIFFERS(field, value) \
+    do { \
+        o = first, o.field = (value); \
+        json_t *two = json_of(&o); \
+        if (json_equal(one, two)) fail_msg("%s is not in the recipe's JSON", #field); \
+        json_decref(two); \
+    } while (0)
+    DIFFERS(labels, FV_LABELS_MULTI);
+    DIFFERS(preset, "small");
+    DIFFERS(layers, 3);
+    DIFFERS(heads, 2);
+    DIFFERS(ffn, 100);
+    DIFFERS(max_len, 99);
+    DIFFERS(vocab, 1234);
+    DIFFERS(pre_norm, !first.pre_norm);
+    DIFFERS(relu, !first.relu);
+    DIFFERS(sinusoidal, !first.sinusoidal);
+    DIFFERS(article_attention, !first.article_attention);
+    DIFFERS(pooling, strcmp(first.pooling, "max") == 0 ? "cls" : "max");
+    DIFFERS(cased, !first.cased);
+    DIFFERS(wide, !first.wide);
+    DIFFERS(steps, 77);
+    DIFFERS(epochs, 7);
+    DIFFERS(patience, 3);
+    DIFFERS(batch_tokens, 100);
+    DIFFERS(accumulate, 2);
+    DIFFERS(optimiser, FV_OPTIMISER_ADAM);
+    DIFFERS(schedule, FV_SCHEDULE_COSINE);
+    DIFFERS(lr, 0.1234567891234);
+    DIFFERS(warmup, 0.33);
+    DIFFERS(weight_decay, 0.07);
+    DIFFERS(beta1, 0.8);
+    DIFFERS(beta2, 0.98);
+    DIFFERS(epsilon, 1e-6);
+    DIFFERS(clip, 0.5);
+    DIFFERS(dropout, 0.33);
+    DIFFERS(label_smoothing, 0.05);
+    DIFFERS(seed, 42);
+#undef DIFFERS
+    for (int64_t n = 0;; n++) {
+        fv_err err = {0};
+        fv_recipe r = settle(&first);
+        int64_t live = fv_alloc_live();
+        fv_alloc_fail_after(n);
+        json_t *tree = fv_recipe_to_json(&r, &err);
+        fv_alloc_fail_after(-1);
+        if (tree) {
+            assert_true(json_equal(tree, one));
+            json_decref(tree);
+            break;
+        }
+        assert_int_equal(err.status, FV_E_MEMORY);
+        assert_int_equal(fv_alloc_live(), live);
+    }
+    json_decref(one);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(presets_fill_what_is_not_given),
+        cmocka_unit_test(what_makes_no_sense_is_refused),
+        cmocka_unit_test(every_option_is_in_the_json),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
