@@ -115,12 +115,18 @@ typedef struct fv_tokenizer fv_tokenizer;
 
 typedef enum fv_normalize { FV_NORMALIZE_NONE, FV_NORMALIZE_NFC, FV_NORMALIZE_NFKC } fv_normalize;
 
+/* How a word becomes tokens: byte-level BPE (Sennrich et al. 2016; bytes as in GPT-2, Radford et al.
+ * 2019) · the longest known piece first, of texts that BERT's rules normalise and split (Devlin et
+ * al. 2019) · the most probable pieces (Kudo 2018). */
+typedef enum fv_tokenizer_kind { FV_TOKENIZER_BPE, FV_TOKENIZER_WORDPIECE, FV_TOKENIZER_UNIGRAM } fv_tokenizer_kind;
+
 typedef struct fv_tokenizer_options {
     size_t size;
-    int vocab;              /* entries, the 5 special tokens and 256 bytes included; default 8000 */
-    fv_normalize normalize; /* default FV_NORMALIZE_NFC */
-    bool lowercase;         /* default false */
-    int min_count;          /* merges of pairs rarer than this are not learned; default 2 */
+    int vocab;              /* entries, the 5 special tokens (and BPE's 256 bytes) included; default 8000 */
+    fv_normalize normalize; /* default FV_NORMALIZE_NFC; WordPiece normalises as BERT does instead */
+    bool lowercase;         /* default false; WordPiece then takes accents off too */
+    int min_count;          /* merges of pairs (unigram: seeds) rarer than this are not learned; default 2 */
+    fv_tokenizer_kind kind; /* default FV_TOKENIZER_BPE */
 } fv_tokenizer_options;
 
 FV_API void fv_tokenizer_options_init(fv_tokenizer_options *options);
@@ -128,9 +134,9 @@ FV_API void fv_tokenizer_options_init(fv_tokenizer_options *options);
 /* Gives the next text and its length: 1, or 0 at the end, or a negative fv_status with err filled. */
 typedef int (*fv_next_text)(void *user, const char **text, size_t *len, fv_err *err);
 
-/* Byte-level BPE (Sennrich et al. 2016; bytes as in GPT-2, Radford et al. 2019). */
+/* The same texts in any order give the same vocabulary. */
 FV_API fv_tokenizer *fv_tokenizer_train(const fv_tokenizer_options *options, fv_next_text next, void *user, fv_err *err);
-/* PATH is a tokenizer.json or a folder that holds one. */
+/* PATH is a tokenizer.json, a vocab.txt of BERT (named .txt), or a folder that holds one of them. */
 FV_API fv_tokenizer *fv_tokenizer_open(const char *path, fv_err *err);
 /* Writes tokenizer.json to PATH, all or nothing. */
 FV_API fv_status fv_tokenizer_save(const fv_tokenizer *tokenizer, const char *path, fv_err *err);
@@ -151,8 +157,8 @@ typedef struct fv_encoding {
     void *scratch;           /* the encoder's own */
 } fv_encoding;
 
-/* Appends nothing for text2 = NULL. `special` adds [CLS] a [SEP] (b [SEP]). Never cuts. Invalid
- * UTF-8 is encoded byte for byte. */
+/* Appends nothing for text2 = NULL. `special` adds [CLS] a [SEP] (b [SEP]). Never cuts. BPE
+ * encodes invalid UTF-8 byte for byte; to the other kinds it is unknown, or nothing. */
 FV_API fv_status fv_tokenizer_encode(const fv_tokenizer *tokenizer, const char *text, size_t len, const char *text2, size_t len2, bool special, fv_encoding *out, fv_err *err);
 /* Text of ids, special tokens left out; *out is malloc'ed and the caller's to free(). */
 FV_API fv_status fv_tokenizer_decode(const fv_tokenizer *tokenizer, const int32_t *ids, size_t n, char **out, size_t *out_len, fv_err *err);

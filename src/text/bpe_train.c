@@ -158,6 +158,9 @@ typedef struct learner {
     uint32_t *touched;
     size_t n_touched, touched_capacity;
     shape *shapes;       /* of each token */
+    int32_t n_base;      /* ids below are bytes or units, not merges */
+    const fv_map *units; /* NULL: symbols are bytes */
+    const char *prefix;  /* of units inside a word */
 } learner;
 
 static size_t pair_slot(const learner *l, int32_t a, int32_t b)
@@ -371,32 +374,70 @@ static fv_status join_tokens(learner *l, fv_learned *out, fv_merge *m, fv_err *e
 {
     fv_status status = FV_OK;
     FV_TRY(fv_grow(&out->merges, &out->merges_capacity, (size_t)out->n_merges + 1, sizeof *out->merges, err));
-    m->id = 256 + (int32_t)out->n_merges;
+    m->id = l->n_base + (int32_t)out->n_merges;
     out->merges[out->n_merges++] = *m;
     l->shapes[m->id] = joined_shape(l->shapes[m->a], l->shapes[m->b]);
 done:
     return status;
 }
 
+/* Units are whole characters, all of shape 0. */
 static fv_status make_shapes(learner *l, int vocab, fv_err *err)
 {
-    if (!(l->shapes = fv_alloc((size_t)vocab * sizeof *l->shapes, err))) return FV_E_MEMORY;
-    for (int byte = 0; byte < 256; byte++) l->shapes[byte] = shape_of_byte(byte);
+    if (!(l->shapes = fv_alloc_zero((size_t)vocab, sizeof *l->shapes, err))) return FV_E_MEMORY;
+    for (int byte = 0; byte < 256 && !l->units; byte++) l->shapes[byte] = shape_of_byte(byte);
     return FV_OK;
+}
+
+fv_status fv_unit_of(fv_buf *room, const char *p, size_t len, bool first, const char *prefix, fv_err *err)
+{
+    room->len = 0;
+    fv_status status = first ? FV_OK : fv_buf_puts(room, prefix, err);
+    return status == FV_OK ? fv_buf_add(room, p, len, err) : status;
+}
+
+/* Symbols of a piece into `out`, which has room for its bytes; none if a character is no unit. */
+static fv_status read_units(const learner *l, const struct fv_map_entry *piece, fv_buf *room, int32_t *out, uint32_t *n, fv_err *err)
+{
+    const char *p = piece->key, *end = p + piece->len;
+    *n = 0;
+    while (p < end) {
+        size_t len = (size_t)fv_utf8_len(p, end);
+        if (!len) break;
+        fv_status status = fv_unit_of(room, p, len, p == piece->key, l->prefix, err);
+        if (status != FV_OK) return status;
+        if ((out[*n] = fv_map_get(l->units, room->data, room->len)) < 0) break;
+        ++*n;
+        p += len;
+    }
+    if (p < end) *n = 0;
+    return FV_OK;
+}
+
+static void read_bytes(const struct fv_map_entry *piece, int32_t *out, uint32_t *n)
+{
+    for (*n = 0; *n < piece->len; ++*n) out[*n] = (unsigned char)piece->key[*n];
 }
 
 static fv_status make_words(learner *l, const fv_trainer *t, fv_err *err)
 {
+    fv_status status = FV_OK;
+    fv_buf room = {0};
+    size_t at = 0;
     l->symbols = fv_alloc(t->bytes * sizeof *l->symbols, err);
     l->words = fv_alloc(t->pieces.n * sizeof *l->words, err);
     if (!l->symbols || !l->words) return FV_E_MEMORY;
-    size_t at = 0;
     for (; l->n_words < t->pieces.n; l->n_words++) {
         const struct fv_map_entry *e = &t->pieces.entries[l->n_words];
-        l->words[l->n_words] = (word){.begin = at, .len = e->len, .count = t->counts[e->value]};
-        for (uint32_t i = 0; i < e->len; i++) l->symbols[at++] = (unsigned char)e->key[i];
+        word *w = &l->words[l->n_words];
+        *w = (word){.begin = at, .count = t->counts[e->value]};
+        if (l->units) FV_TRY(read_units(l, e, &room, l->symbols + at, &w->len, err));
+        else read_bytes(e, l->symbols + at, &w->len);
+        at += w->len;
     }
-    return FV_OK;
+done:
+    fv_buf_release(&room);
+    return status;
 }
 
 static fv_status count_pairs(learner *l, fv_err *err)
@@ -416,28 +457,39 @@ static void release_learner(learner *l)
     for (size_t i = 0; i < FV_COUNT(blocks); i++) fv_free(blocks[i]);
 }
 
-fv_status fv_trainer_learn(const fv_trainer *trainer, int vocab, int min_count, fv_learned *out, fv_err *err)
+static fv_status learn(learner *l, const fv_trainer *trainer, int vocab, int min_count, fv_learned *out, fv_err *err)
 {
     fv_status status = FV_OK;
-    learner l = {.free_nodes = NONE};
     *out = (fv_learned){0};
-    FV_ASSERT(vocab >= 256);
-    FV_TRY(make_shapes(&l, vocab, err));
-    FV_TRY(make_words(&l, trainer, err));
-    FV_TRY(count_pairs(&l, err));
-    while (256 + (int)out->n_merges < vocab) {
+    FV_ASSERT(vocab >= l->n_base);
+    FV_TRY(make_shapes(l, vocab, err));
+    FV_TRY(make_words(l, trainer, err));
+    FV_TRY(count_pairs(l, err));
+    while (l->n_base + (int)out->n_merges < vocab) {
         uint32_t best;
-        FV_TRY(push_touched(&l, min_count, err));
-        FV_TRY(best_pair(&l, min_count, &best, err));
+        FV_TRY(push_touched(l, min_count, err));
+        FV_TRY(best_pair(l, min_count, &best, err));
         if (best == NONE) break;
-        fv_merge m = {.a = l.pairs[best].a, .b = l.pairs[best].b};
-        FV_TRY(join_tokens(&l, out, &m, err));
-        FV_TRY(merge_everywhere(&l, &m, best, err));
+        fv_merge m = {.a = l->pairs[best].a, .b = l->pairs[best].b};
+        FV_TRY(join_tokens(l, out, &m, err));
+        FV_TRY(merge_everywhere(l, &m, best, err));
     }
 done:
-    release_learner(&l);
+    release_learner(l);
     if (status != FV_OK) fv_learned_release(out);
     return status;
+}
+
+fv_status fv_trainer_learn(const fv_trainer *trainer, int vocab, int min_count, fv_learned *out, fv_err *err)
+{
+    learner l = {.free_nodes = NONE, .n_base = 256};
+    return learn(&l, trainer, vocab, min_count, out, err);
+}
+
+fv_status fv_trainer_learn_units(const fv_trainer *trainer, const fv_map *units, const char *prefix, int vocab, int min_count, fv_learned *out, fv_err *err)
+{
+    learner l = {.free_nodes = NONE, .n_base = (int32_t)units->n, .units = units, .prefix = prefix};
+    return learn(&l, trainer, vocab, min_count, out, err);
 }
 
 void fv_learned_release(fv_learned *learned)

@@ -112,26 +112,48 @@ static void remember(cached *slot, uint32_t hash, const char *piece, size_t len,
 }
 
 /* Ids of a piece of at most FV_BPE_SHORT bytes. */
-static size_t merge_cached(encoder *e, const char *piece, size_t len, int32_t *ids)
+static size_t solve_short(const fv_tokenizer *t, const char *piece, size_t len, int32_t *ids)
 {
-    if (len > CACHE_PIECE) return fv_bpe_short(&e->t->bpe, piece, len, ids);
+    if (t->kind == FV_TOKENIZER_WORDPIECE) return fv_wordpiece_word(&t->wordpiece, piece, len, ids);
+    return fv_bpe_short(&t->bpe, piece, len, ids);
+}
+
+static size_t solve_cached(encoder *e, const char *piece, size_t len, int32_t *ids)
+{
+    if (len > CACHE_PIECE) return solve_short(e->t, piece, len, ids);
     uint32_t hash;
     cached *slot = cache_slot(e->s, piece, len, &hash);
     if (slot->hash == hash && slot->len == len && memcmp(slot->piece, piece, len) == 0) {
         memcpy(ids, slot->ids, slot->n * sizeof *ids);
         return slot->n;
     }
-    size_t n = fv_bpe_short(&e->t->bpe, piece, len, ids);
+    size_t n = solve_short(e->t, piece, len, ids);
     remember(slot, hash, piece, len, ids, n);
     return n;
 }
 
+static fv_status solve_long(const fv_tokenizer *t, const char *piece, size_t len, int32_t *ids, size_t *n, fv_err *err)
+{
+    if (t->kind == FV_TOKENIZER_BPE) return fv_bpe_long(&t->bpe, piece, len, ids, n, err);
+    *n = fv_wordpiece_word(&t->wordpiece, piece, len, ids);
+    return FV_OK;
+}
+
+/* Bytes of token i of n that a piece of `len` bytes became. A single one may be the unknown token,
+ * which says nothing of its length; those inside a word are spelled with a prefix. */
+static size_t token_len(const fv_tokenizer *t, const int32_t *ids, size_t i, size_t n, size_t len)
+{
+    if (n == 1) return len;
+    size_t bytes = t->tokens[ids[i]].n_bytes;
+    return i > 0 && t->kind == FV_TOKENIZER_WORDPIECE ? bytes - t->wordpiece.prefix_len : bytes;
+}
+
 /* `at` is the piece's position. With `prefix` its first byte is a space that is not in the text. */
-static fv_status emit_ids(encoder *e, const int32_t *ids, size_t n, size_t at, bool prefix)
+static fv_status emit_ids(encoder *e, const int32_t *ids, size_t n, size_t piece_len, size_t at, bool prefix)
 {
     fv_status status = reserve(e->out, n, e->err);
     for (size_t i = 0; i < n && status == FV_OK; i++) {
-        size_t len = e->t->tokens[ids[i]].n_bytes;
+        size_t len = token_len(e->t, ids, i, n, piece_len);
         if (i == 0 && prefix) len--;
         emit(e, ids[i], at, at + len);
         at += len;
@@ -143,24 +165,30 @@ static fv_status encode_piece(encoder *e, const char *piece, size_t len, size_t 
 {
     if (len <= FV_BPE_SHORT) {
         int32_t ids[FV_BPE_SHORT];
-        return emit_ids(e, ids, merge_cached(e, piece, len, ids), at, prefix);
+        return emit_ids(e, ids, solve_cached(e, piece, len, ids), len, at, prefix);
     }
     size_t n;
     int32_t *ids = fv_alloc(len * sizeof *ids, e->err);
     if (!ids) return FV_E_MEMORY;
-    fv_status status = fv_bpe_long(&e->t->bpe, piece, len, ids, &n, e->err);
-    if (status == FV_OK) status = emit_ids(e, ids, n, at, prefix);
+    fv_status status = solve_long(e->t, piece, len, ids, &n, e->err);
+    if (status == FV_OK) status = emit_ids(e, ids, n, len, at, prefix);
     fv_free(ids);
     return status;
 }
 
 /* ---- Texts -------------------------------------------------------------------------------- */
 
-/* The pieces of a stretch without added tokens; `at` is its position. */
-static fv_status encode_stretch(encoder *e, const char *text, size_t len, size_t at)
+static fv_status encode_words(encoder *e, const char *text, size_t len, size_t at)
 {
     fv_status status = FV_OK;
-    if (len == 0) return FV_OK;
+    for (size_t from = 0, n; fv_bert_word(text, len, &from, &n) && status == FV_OK; from += n)
+        status = encode_piece(e, text + from, n, at + from, false);
+    return status;
+}
+
+static fv_status encode_pieces(encoder *e, const char *text, size_t len, size_t at)
+{
+    fv_status status = FV_OK;
     bool prefix = e->t->prefix_space && *text != ' ';
     if (prefix) {
         e->s->prefixed.len = 0;
@@ -182,6 +210,13 @@ static fv_status encode_stretch(encoder *e, const char *text, size_t len, size_t
     status = (fv_status)more;
 done:
     return status;
+}
+
+/* A stretch without added tokens; `at` is its position. */
+static fv_status encode_stretch(encoder *e, const char *text, size_t len, size_t at)
+{
+    if (len == 0) return FV_OK;
+    return e->t->kind == FV_TOKENIZER_WORDPIECE ? encode_words(e, text, len, at) : encode_pieces(e, text, len, at);
 }
 
 /* A part of the input without raw added tokens: normalised, then cut at those found afterwards. */
@@ -280,26 +315,3 @@ void fv_encoding_release(fv_encoding *encoding)
     *encoding = (fv_encoding){0};
 }
 
-/* ---- The way back ------------------------------------------------------------------------- */
-
-fv_status fv_tokenizer_decode(const fv_tokenizer *tokenizer, const int32_t *ids, size_t n, char **out, size_t *out_len, fv_err *err)
-{
-    size_t len = 0, at = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (ids[i] < 0 || ids[i] >= tokenizer->n)
-            return FV_FAIL(err, FV_E_INPUT, "id %d, number %zu of %zu, is not in the vocabulary; expected 0 to %d", (int)ids[i], i + 1, n, (int)tokenizer->n - 1);
-        if (!tokenizer->tokens[ids[i]].special) len += tokenizer->tokens[ids[i]].n_bytes;
-    }
-    char *text = malloc(len + 1); /* the caller's to free(), so not from fv_alloc */
-    if (!text) return FV_FAIL(err, FV_E_MEMORY, "out of memory for %zu bytes of text", len);
-    for (size_t i = 0; i < n; i++) {
-        const fv_token *token = &tokenizer->tokens[ids[i]];
-        if (token->special) continue;
-        memcpy(text + at, token->bytes, token->n_bytes);
-        at += token->n_bytes;
-    }
-    text[len] = 0;
-    *out = text;
-    *out_len = len;
-    return FV_OK;
-}

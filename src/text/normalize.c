@@ -22,7 +22,7 @@
 
 /* ---- Output ------------------------------------------------------------------------------- */
 
-static fv_status add_span(fv_normalized *to, uint32_t begin, uint32_t end, bool exact, fv_err *err)
+fv_status fv_normalized_span(fv_normalized *to, uint32_t begin, uint32_t end, bool exact, fv_err *err)
 {
     fv_status status = fv_grow(&to->spans, &to->spans_capacity, to->n_spans + 1, sizeof *to->spans, err);
     if (status == FV_OK) to->spans[to->n_spans++] = (fv_span){.out = to->text.len, .begin = begin, .end = end, .exact = exact};
@@ -39,7 +39,7 @@ static bool continues(const fv_normalized *to, uint32_t begin)
 
 static fv_status open_exact(fv_normalized *to, uint32_t begin, fv_err *err)
 {
-    return continues(to, begin) ? FV_OK : add_span(to, begin, begin, true, err);
+    return continues(to, begin) ? FV_OK : fv_normalized_span(to, begin, begin, true, err);
 }
 
 static fv_status add_exact(fv_normalized *to, const char *bytes, size_t n, uint32_t begin, fv_err *err)
@@ -163,20 +163,25 @@ static fv_status compose(fv_normalized *to, fv_normalize form, const char *p, si
     return FV_OK;
 }
 
-static fv_status add_points(fv_buf *text, bool lowercase, const int32_t *points, size_t n, fv_err *err)
+fv_status fv_normalized_point(fv_normalized *to, bool lowercase, int32_t point, fv_err *err)
+{
+    return lowercase ? add_lower(&to->text, point, err) : add_point(&to->text, point, err);
+}
+
+static fv_status add_points(fv_normalized *to, bool lowercase, const int32_t *points, size_t n, fv_err *err)
 {
     fv_status status = FV_OK;
-    for (size_t i = 0; i < n && status == FV_OK; i++) status = lowercase ? add_lower(text, points[i], err) : add_point(text, points[i], err);
+    for (size_t i = 0; i < n && status == FV_OK; i++) status = fv_normalized_point(to, lowercase, points[i], err);
     return status;
 }
 
 /* One character as it is, but for its case: exact while that keeps its length. */
-static fv_status put_one(fv_normalized *to, bool lowercase, int32_t point, const char *p, size_t len, uint32_t begin, fv_err *err)
+fv_status fv_normalized_char(fv_normalized *to, bool lowercase, int32_t point, const char *p, size_t len, uint32_t begin, fv_err *err)
 {
     if (!lowercase) return add_exact(to, p, len, begin, err);
     utf8proc_uint8_t bytes[4];
     bool exact = point != CAPITAL_I_DOT && (size_t)utf8proc_encode_char(utf8proc_tolower(point), bytes) == len;
-    fv_status status = exact ? open_exact(to, begin, err) : add_span(to, begin, begin + (uint32_t)len, false, err);
+    fv_status status = exact ? open_exact(to, begin, err) : fv_normalized_span(to, begin, begin + (uint32_t)len, false, err);
     return status == FV_OK ? add_lower(&to->text, point, err) : status;
 }
 
@@ -190,13 +195,13 @@ static fv_status put_cluster(fv_normalized *to, bool lowercase, size_t n, const 
         int32_t point;
         size_t l = (size_t)utf8proc_iterate((const utf8proc_uint8_t *)p + at, (utf8proc_ssize_t)(len - at), &point);
         if (point != to->points[i]) break;
-        if ((status = put_one(to, lowercase, point, p + at, l, begin + (uint32_t)at, err)) != FV_OK) return status;
+        if ((status = fv_normalized_char(to, lowercase, point, p + at, l, begin + (uint32_t)at, err)) != FV_OK) return status;
         at += l;
         i++;
     }
     if (i == n) return FV_OK;
-    status = add_span(to, begin + (uint32_t)at, begin + (uint32_t)len, false, err);
-    return status == FV_OK ? add_points(&to->text, lowercase, to->points + i, n - i, err) : status;
+    status = fv_normalized_span(to, begin + (uint32_t)at, begin + (uint32_t)len, false, err);
+    return status == FV_OK ? add_points(to, lowercase, to->points + i, n - i, err) : status;
 }
 
 /* Takes one cluster (or one broken byte) at p; *taken is its length. */
@@ -209,7 +214,7 @@ static fv_status add_cluster(fv_normalized *to, fv_normalizer how, const char *p
     if (how.form != FV_NORMALIZE_NONE) *taken = cluster_len(p, len, (size_t)first, how.form);
     bool one = *taken == (size_t)first;
     if (one && (how.form == FV_NORMALIZE_NONE || is_plain(point)))
-        return put_one(to, how.lowercase, point, p, *taken, begin, err);
+        return fv_normalized_char(to, how.lowercase, point, p, *taken, begin, err);
     size_t n;
     fv_status status = compose(to, how.form, p, *taken, &n, err);
     return status == FV_OK ? put_cluster(to, how.lowercase, n, p, *taken, begin, err) : status;
@@ -225,7 +230,7 @@ static size_t ascii_run(const char *p, size_t len, fv_normalize form)
     return n == len || form == FV_NORMALIZE_NONE || n == 0 ? n : n - 1;
 }
 
-static fv_status add_ascii(fv_normalized *to, bool lowercase, const char *p, size_t n, uint32_t begin, fv_err *err)
+fv_status fv_normalized_ascii(fv_normalized *to, bool lowercase, const char *p, size_t n, uint32_t begin, fv_err *err)
 {
     size_t from = to->text.len;
     fv_status status = add_exact(to, p, n, begin, err);
@@ -238,15 +243,16 @@ static fv_status add_ascii(fv_normalized *to, bool lowercase, const char *p, siz
 fv_status fv_normalize_text(fv_normalized *to, fv_normalizer how, const char *text, size_t len, uint32_t base, fv_err *err)
 {
     fv_status status = FV_OK;
+    if (how.bert) return fv_bert_normalize(to, how, text, len, base, err);
     to->n_spans = to->text.len = 0;
     if (how.form == FV_NORMALIZE_NONE && !how.lowercase) {
         to->data = text;
         to->len = len;
-        return add_span(to, base, base, true, err);
+        return fv_normalized_span(to, base, base, true, err);
     }
     for (size_t at = 0; at < len && status == FV_OK;) {
         size_t taken = ascii_run(text + at, len - at, how.form);
-        if (taken) status = add_ascii(to, how.lowercase, text + at, taken, base + (uint32_t)at, err);
+        if (taken) status = fv_normalized_ascii(to, how.lowercase, text + at, taken, base + (uint32_t)at, err);
         else status = add_cluster(to, how, text + at, len - at, base + (uint32_t)at, &taken, err);
         at += taken;
     }

@@ -10,8 +10,7 @@
 #define VOCAB_MAX 4000000
 
 static const char *const specials[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
-enum { PAD, UNK, CLS, SEP, MASK, N_SPECIALS };
-#define VOCAB_MIN (N_SPECIALS + 256)
+#define VOCAB_MIN (FV_N_SPECIALS + 256)
 
 /* ---- Names of bytes ----------------------------------------------------------------------- */
 
@@ -87,6 +86,7 @@ void fv_tokenizer_close(fv_tokenizer *tokenizer)
     fv_finder_release(&tokenizer->raw);
     fv_finder_release(&tokenizer->after);
     fv_bpe_release(&tokenizer->bpe);
+    fv_wordpiece_release(&tokenizer->wordpiece);
     fv_map_release(&tokenizer->ids);
     fv_arena_release(&tokenizer->arena);
     fv_free(tokenizer);
@@ -136,12 +136,11 @@ void fv_frame_plain(fv_tokenizer *tokenizer)
     tokenizer->two = (fv_frame){.steps = {{.kind = FV_FRAME_FIRST}, {.kind = FV_FRAME_SECOND, .type = 1}}, .n = 2};
 }
 
-/* [CLS] a [SEP], and [CLS] a [SEP] b [SEP] (Devlin et al. 2019). */
-static void frame_as_bert(fv_tokenizer *t)
+void fv_frame_bert(fv_tokenizer *t, int32_t cls_id, int32_t sep_id)
 {
-    const fv_frame_step cls = {.kind = FV_FRAME_TOKEN, .id = CLS}, sep = {.kind = FV_FRAME_TOKEN, .id = SEP};
+    const fv_frame_step cls = {.kind = FV_FRAME_TOKEN, .id = cls_id}, sep = {.kind = FV_FRAME_TOKEN, .id = sep_id};
     const fv_frame_step first = {.kind = FV_FRAME_FIRST}, second = {.kind = FV_FRAME_SECOND, .type = 1};
-    const fv_frame_step last = {.kind = FV_FRAME_TOKEN, .type = 1, .id = SEP};
+    const fv_frame_step last = {.kind = FV_FRAME_TOKEN, .type = 1, .id = sep_id};
     t->framed = true;
     t->one = (fv_frame){.steps = {cls, first, sep}, .n = 3};
     t->two = (fv_frame){.steps = {cls, first, sep, second, last}, .n = 5};
@@ -170,7 +169,7 @@ static fv_status check_lengths(const fv_tokenizer *t, const char *where, fv_err 
     return FV_OK;
 }
 
-fv_status fv_tokenizer_seal(fv_tokenizer *tokenizer, const char *where, fv_err *err)
+static fv_status seal_bytes(fv_tokenizer *tokenizer, const char *where, fv_err *err)
 {
     fv_status status = FV_OK;
     fv_byte_names names;
@@ -179,6 +178,15 @@ fv_status fv_tokenizer_seal(fv_tokenizer *tokenizer, const char *where, fv_err *
         if (!tokenizer->tokens[id].added) FV_TRY(spell_back(&tokenizer->arena, &names, &tokenizer->tokens[id], err));
     FV_TRY(find_bytes(tokenizer, &names, where, err));
     FV_TRY(check_lengths(tokenizer, where, err));
+done:
+    return status;
+}
+
+fv_status fv_tokenizer_seal(fv_tokenizer *tokenizer, const char *where, fv_err *err)
+{
+    fv_status status = FV_OK;
+    if (tokenizer->kind == FV_TOKENIZER_BPE) FV_TRY(seal_bytes(tokenizer, where, err));
+    else FV_TRY(fv_wordpiece_init(&tokenizer->wordpiece, tokenizer->tokens, tokenizer->n, err));
     FV_TRY(fv_finder_init(&tokenizer->raw, tokenizer->added, tokenizer->n_added, false, err));
     FV_TRY(fv_finder_init(&tokenizer->after, tokenizer->added, tokenizer->n_added, true, err));
 done:
@@ -196,8 +204,11 @@ static fv_status check_options(const fv_tokenizer_options *o, fv_err *err)
 {
     if (o->size != sizeof *o)
         return FV_FAIL(err, FV_E_ARGUMENT, "tokenizer options of size %zu; expected %zu: call fv_tokenizer_options_init first", o->size, sizeof *o);
-    if (o->vocab < VOCAB_MIN || o->vocab > VOCAB_MAX)
-        return FV_FAIL(err, FV_E_ARGUMENT, "a vocabulary of %d; expected %d (special tokens and bytes) to %d", o->vocab, VOCAB_MIN, VOCAB_MAX);
+    if (o->kind != FV_TOKENIZER_BPE && o->kind != FV_TOKENIZER_WORDPIECE)
+        return FV_FAIL(err, FV_E_ARGUMENT, "kind is %d; expected FV_TOKENIZER_BPE or _WORDPIECE", (int)o->kind);
+    int least = o->kind == FV_TOKENIZER_BPE ? VOCAB_MIN : FV_N_SPECIALS + 1;
+    if (o->vocab < least || o->vocab > VOCAB_MAX)
+        return FV_FAIL(err, FV_E_ARGUMENT, "a vocabulary of %d; expected %d (special tokens and %s) to %d", o->vocab, least, o->kind == FV_TOKENIZER_BPE ? "bytes" : "a character", VOCAB_MAX);
     if (o->normalize != FV_NORMALIZE_NONE && o->normalize != FV_NORMALIZE_NFC && o->normalize != FV_NORMALIZE_NFKC)
         return FV_FAIL(err, FV_E_ARGUMENT, "normalize is %d; expected FV_NORMALIZE_NONE, _NFC or _NFKC", (int)o->normalize);
     if (o->min_count < 1) return FV_FAIL(err, FV_E_ARGUMENT, "min_count is %d; expected 1 or more", o->min_count);
@@ -212,22 +223,37 @@ typedef struct counting {
     pcre2_match_data *match;
 } counting;
 
-static fv_status count_text(counting *c, const char *text, size_t len, fv_err *err)
+static fv_status count_words(counting *c, fv_err *err)
+{
+    fv_status status = FV_OK;
+    const fv_normalized *n = &c->normalized;
+    for (size_t at = 0, len; fv_bert_word(n->data, n->len, &at, &len) && status == FV_OK; at += len)
+        status = fv_trainer_add(&c->trainer, n->data + at, len, err);
+    return status;
+}
+
+static fv_status count_pieces(counting *c, fv_err *err)
 {
     fv_status status = FV_OK;
     fv_pieces pieces;
     const char *piece;
     size_t n;
     int more = 0;
-    if (len > UINT32_MAX) return FV_FAIL(err, FV_E_INPUT, "a text of %zu bytes; at most %u can be learned from at once: cut it", len, UINT32_MAX);
-    if (len == 0) return FV_OK;
-    FV_TRY(fv_normalize_text(&c->normalized, c->t->normalizer, text, len, 0, err));
     fv_pieces_start(&pieces, &c->t->splitter, c->match, c->normalized.data, c->normalized.len);
     while ((more = fv_pieces_next(&pieces, &piece, &n, err)) == 1)
         if (!pieces.broken) FV_TRY(fv_trainer_add(&c->trainer, piece, n, err));
     status = (fv_status)more;
 done:
     return status;
+}
+
+static fv_status count_text(counting *c, const char *text, size_t len, fv_err *err)
+{
+    if (len > UINT32_MAX) return FV_FAIL(err, FV_E_INPUT, "a text of %zu bytes; at most %u can be learned from at once: cut it", len, UINT32_MAX);
+    if (len == 0) return FV_OK;
+    fv_status status = fv_normalize_text(&c->normalized, c->t->normalizer, text, len, 0, err);
+    if (status != FV_OK) return status;
+    return c->t->kind == FV_TOKENIZER_BPE ? count_pieces(c, err) : count_words(c, err);
 }
 
 static fv_status count_texts(counting *c, fv_next_text next, void *user, fv_err *err)
@@ -242,10 +268,11 @@ done:
     return status;
 }
 
-static fv_status name_specials(fv_tokenizer *t, fv_err *err)
+fv_status fv_tokenizer_begin(fv_tokenizer *t, size_t n, fv_err *err)
 {
     fv_status status = FV_OK;
-    for (int32_t id = 0; id < N_SPECIALS; id++) {
+    FV_TRY(fv_tokenizer_reserve(t, n, FV_N_SPECIALS, err));
+    for (int32_t id = 0; id < FV_N_SPECIALS; id++) {
         FV_TRY(fv_tokenizer_name(t, id, specials[id], strlen(specials[id]), err));
         FV_TRY(fv_tokenizer_add(t, id, true, false, err));
     }
@@ -259,14 +286,14 @@ static fv_status name_learned(fv_tokenizer *t, const fv_learned *learned, fv_err
     fv_byte_names names;
     fv_buf text = {0};
     fv_byte_names_init(&names);
-    for (int32_t i = 0; i < 256; i++) FV_TRY(fv_tokenizer_name(t, N_SPECIALS + i, names.text[i], strlen(names.text[i]), err));
+    for (int32_t i = 0; i < 256; i++) FV_TRY(fv_tokenizer_name(t, FV_N_SPECIALS + i, names.text[i], strlen(names.text[i]), err));
     for (uint32_t i = 0; i < learned->n_merges; i++) {
         const fv_merge *m = &learned->merges[i];
         text.len = 0;
-        FV_TRY(fv_buf_puts(&text, t->tokens[N_SPECIALS + m->a].text, err));
-        FV_TRY(fv_buf_puts(&text, t->tokens[N_SPECIALS + m->b].text, err));
+        FV_TRY(fv_buf_puts(&text, t->tokens[FV_N_SPECIALS + m->a].text, err));
+        FV_TRY(fv_buf_puts(&text, t->tokens[FV_N_SPECIALS + m->b].text, err));
         FV_ASSERT(fv_map_get(&t->ids, text.data, text.len) < 0); /* no piece of our pattern spells a special token */
-        FV_TRY(fv_tokenizer_name(t, N_SPECIALS + m->id, text.data, text.len, err));
+        FV_TRY(fv_tokenizer_name(t, FV_N_SPECIALS + m->id, text.data, text.len, err));
     }
 done:
     fv_buf_release(&text);
@@ -276,20 +303,38 @@ done:
 static fv_status take_learned(fv_tokenizer *t, fv_learned *learned, fv_err *err)
 {
     fv_status status = FV_OK;
-    FV_TRY(fv_tokenizer_reserve(t, (size_t)VOCAB_MIN + learned->n_merges, N_SPECIALS, err));
-    FV_TRY(name_specials(t, err));
+    FV_TRY(fv_tokenizer_begin(t, (size_t)VOCAB_MIN + learned->n_merges, err));
     FV_TRY(name_learned(t, learned, err));
     for (uint32_t i = 0; i < learned->n_merges; i++) {
         fv_merge *m = &learned->merges[i];
-        m->a += N_SPECIALS, m->b += N_SPECIALS, m->id += N_SPECIALS;
+        m->a += FV_N_SPECIALS, m->b += FV_N_SPECIALS, m->id += FV_N_SPECIALS;
     }
     fv_merge *merges = learned->merges;
     learned->merges = NULL;
-    FV_TRY(fv_bpe_init(&t->bpe, merges, learned->n_merges, "training", err));
-    frame_as_bert(t);
-    FV_TRY(fv_tokenizer_seal(t, "training", err));
+    status = fv_bpe_init(&t->bpe, merges, learned->n_merges, "training", err);
 done:
     return status;
+}
+
+static fv_status learn_bpe(fv_tokenizer *t, const fv_trainer *trainer, const fv_tokenizer_options *o, fv_err *err)
+{
+    fv_learned learned = {0};
+    fv_status status = fv_trainer_learn(trainer, o->vocab - FV_N_SPECIALS, o->min_count, &learned, err);
+    if (status == FV_OK) status = take_learned(t, &learned, err);
+    fv_learned_release(&learned);
+    return status;
+}
+
+/* How texts are normalised and split, before the first is seen. */
+static fv_status choose_ways(fv_tokenizer *t, const fv_tokenizer_options *o, fv_err *err)
+{
+    t->kind = o->kind;
+    if (o->kind == FV_TOKENIZER_WORDPIECE) {
+        t->normalizer = (fv_normalizer){.bert = true, .clean = true, .han_apart = true, .strip_accents = o->lowercase, .lowercase = o->lowercase};
+        return FV_OK;
+    }
+    t->normalizer = (fv_normalizer){.form = o->normalize, .lowercase = o->lowercase};
+    return fv_splitter_init(&t->splitter, fv_split_pattern, "training", err);
 }
 
 fv_tokenizer *fv_tokenizer_train(const fv_tokenizer_options *options, fv_next_text next, void *user, fv_err *err)
@@ -297,25 +342,24 @@ fv_tokenizer *fv_tokenizer_train(const fv_tokenizer_options *options, fv_next_te
     fv_status status = FV_OK;
     fv_tokenizer_options defaults;
     counting c = {0};
-    fv_learned learned = {0};
     fv_tokenizer_options_init(&defaults);
     const fv_tokenizer_options *o = options ? options : &defaults;
     if (check_options(o, err) != FV_OK) return NULL;
     fv_tokenizer *t = fv_tokenizer_new(err);
     if (!t) return NULL;
     c.t = t;
-    t->normalizer = (fv_normalizer){.form = o->normalize, .lowercase = o->lowercase};
     fv_trainer_init(&c.trainer);
-    FV_TRY(fv_splitter_init(&t->splitter, fv_split_pattern, "training", err));
-    if (!(c.match = fv_splitter_scratch(&t->splitter, err))) { status = FV_E_MEMORY; goto done; }
+    FV_TRY(choose_ways(t, o, err));
+    if (t->splitter.pattern && !(c.match = fv_splitter_scratch(&t->splitter, err))) { status = FV_E_MEMORY; goto done; }
     FV_TRY(count_texts(&c, next, user, err));
-    FV_TRY(fv_trainer_learn(&c.trainer, o->vocab - N_SPECIALS, o->min_count, &learned, err));
-    FV_TRY(take_learned(t, &learned, err));
+    if (o->kind == FV_TOKENIZER_BPE) FV_TRY(learn_bpe(t, &c.trainer, o, err));
+    else FV_TRY(fv_wordpiece_learn(t, &c.trainer, o->vocab, o->min_count, err));
+    fv_frame_bert(t, FV_CLS, FV_SEP);
+    FV_TRY(fv_tokenizer_seal(t, "training", err));
 done:
     fv_trainer_release(&c.trainer);
     fv_normalized_release(&c.normalized);
     pcre2_match_data_free(c.match);
-    fv_learned_release(&learned);
     if (status == FV_OK) return t;
     fv_tokenizer_close(t);
     return NULL;

@@ -1,14 +1,17 @@
 /* Inside of a tokenizer, for this room's files only; everyone else uses fv_tokenizer_* of fovea.h.
  *
- * A tokenizer is four steps: normalise the text (utf8proc), split it into pieces by a pattern
- * (pcre2), merge each piece's bytes by learned rank (BPE), and frame the ids with [CLS] and [SEP].
+ * A tokenizer is four steps: normalise the text (utf8proc), split it into pieces (by a pattern, pcre2,
+ * or by BERT's rules), turn each piece into ids (BPE, WordPiece), and frame the ids with [CLS] and [SEP].
  * It is immutable once made, so threads share it; what a call needs to scribble on lives in the
  * caller's fv_encoding.
  *
  *   normalize.c   NFC, NFKC, lower case, each output byte knowing its input byte
+ *   bert.c        BERT's normaliser and words
  *   split.c       the pattern; added and special tokens found in the text
  *   bpe.c         merging one piece
  *   bpe_train.c   learning merges from texts
+ *   trie.c        tokens that begin at a place
+ *   wordpiece.c   the longest known token first; wordpiece_train.c learns them
  *   encode.c      the four steps for one text, and back from ids
  *   tokenizer.c   making and closing one; the vocabulary; training's public call
  *   tokenizer_json.c   reading and writing tokenizer.json (Hugging Face tokenizers 0.2x, version "1.0")
@@ -26,6 +29,11 @@
 typedef struct fv_normalizer {
     fv_normalize form;
     bool lowercase; /* after the form */
+    /* BERT's normaliser (bert.c), which then does all; `form` is none. */
+    bool bert;
+    bool clean;         /* control characters go, white space becomes a space */
+    bool han_apart;     /* a space on both sides of an ideograph */
+    bool strip_accents; /* NFD without its marks */
 } fv_normalizer;
 
 /* Output bytes from `out` up to the next span's `out` came from input bytes [begin, end). Exact:
@@ -51,6 +59,22 @@ typedef struct fv_normalized {
  * that are no UTF-8 stay as they are. */
 fv_status fv_normalize_text(fv_normalized *to, fv_normalizer how, const char *text, size_t len, uint32_t base, fv_err *err);
 void fv_normalized_release(fv_normalized *n);
+
+/* For normalisers: the text that is appended next comes from input bytes [begin, end). */
+fv_status fv_normalized_span(fv_normalized *to, uint32_t begin, uint32_t end, bool exact, fv_err *err);
+/* Append with a span: the character of the input's `len` bytes at p; n bytes of ASCII (or broken ones). */
+fv_status fv_normalized_char(fv_normalized *to, bool lowercase, int32_t point, const char *p, size_t len, uint32_t begin, fv_err *err);
+fv_status fv_normalized_ascii(fv_normalized *to, bool lowercase, const char *p, size_t n, uint32_t begin, fv_err *err);
+/* Append without one. */
+fv_status fv_normalized_point(fv_normalized *to, bool lowercase, int32_t point, fv_err *err);
+
+/* ---- bert.c ------------------------------------------------------------------------------- */
+
+/* fv_normalize_text for how.bert. */
+fv_status fv_bert_normalize(fv_normalized *to, fv_normalizer how, const char *text, size_t len, uint32_t base, fv_err *err);
+/* The next word or mark of punctuation at or after *at, its length in *n; false at the end. The
+ * caller moves *at behind it. */
+bool fv_bert_word(const char *text, size_t len, size_t *at, size_t *n);
 
 /* ---- split.c ------------------------------------------------------------------------------ */
 
@@ -145,6 +169,20 @@ size_t fv_bpe_short(const fv_bpe *bpe, const char *piece, size_t n, int32_t *ids
 /* The same for any length, O(n log n). */
 fv_status fv_bpe_long(const fv_bpe *bpe, const char *piece, size_t n, int32_t *ids, size_t *n_ids, fv_err *err);
 
+/* ---- trie.c ------------------------------------------------------------------------------- */
+
+typedef struct fv_trie {
+    struct fv_trie_edge *edges; /* [n_slots], a hash table */
+    size_t n_slots;
+    uint32_t n_edges;
+} fv_trie;
+
+/* `text` is not empty. */
+fv_status fv_trie_add(fv_trie *trie, const char *text, size_t len, int32_t id, fv_err *err);
+/* The node that `byte` leads to from `node` (0: the root), and the id that ends there or -1; 0: none. */
+uint32_t fv_trie_step(const fv_trie *trie, uint32_t node, char byte, int32_t *id);
+void fv_trie_release(fv_trie *trie);
+
 /* ---- bpe_train.c -------------------------------------------------------------------------- */
 
 /* Counted pieces. Texts come in by fv_trainer_add; beyond max_pieces or max_bytes the rarest are
@@ -161,7 +199,8 @@ void fv_trainer_init(fv_trainer *trainer);
 fv_status fv_trainer_add(fv_trainer *trainer, const char *piece, size_t len, fv_err *err);
 void fv_trainer_release(fv_trainer *trainer);
 
-/* A learned vocabulary: ids 0 .. 255 are the bytes, 256 + i is what merge i makes. */
+/* A learned vocabulary: ids from 0 are the bytes (or the alphabet), and those behind them what merge 0,
+ * 1, … makes. */
 typedef struct fv_learned {
     fv_merge *merges;
     uint32_t n_merges;
@@ -170,7 +209,13 @@ typedef struct fv_learned {
 
 /* Learns until there are `vocab` tokens or no pair occurs `min_count` times. */
 fv_status fv_trainer_learn(const fv_trainer *trainer, int vocab, int min_count, fv_learned *out, fv_err *err);
+/* The same from an alphabet instead of bytes: `units` holds characters, and those inside a word with
+ * `prefix` before them; its values are their ids, 0 up. Pieces with a character that it lacks are
+ * passed over. */
+fv_status fv_trainer_learn_units(const fv_trainer *trainer, const fv_map *units, const char *prefix, int vocab, int min_count, fv_learned *out, fv_err *err);
 void fv_learned_release(fv_learned *learned);
+/* The unit of a character of `len` bytes, prefixed unless it is the word's first; in `room`. */
+fv_status fv_unit_of(fv_buf *room, const char *p, size_t len, bool first, const char *prefix, fv_err *err);
 
 /* ---- tokenizer.c -------------------------------------------------------------------------- */
 
@@ -181,6 +226,28 @@ typedef struct fv_token {
     bool added;        /* looked for in texts */
     bool special;      /* left out by decode */
 } fv_token;
+
+/* ---- wordpiece.c, wordpiece_train.c ------------------------------------------------------- */
+
+typedef struct fv_wordpiece {
+    const char *prefix; /* of tokens inside a word; the tokenizer's arena holds it */
+    size_t prefix_len;
+    size_t max_chars;   /* longer words are unknown */
+    int32_t unk;
+    bool cleanup;       /* decoding takes spaces before punctuation away */
+    fv_trie trie;
+    uint32_t inside;    /* the node of the prefix */
+    bool has_inside;
+} fv_wordpiece;
+
+/* Prefix, max_chars and unk are set. */
+fv_status fv_wordpiece_init(fv_wordpiece *wp, const fv_token *tokens, int32_t n, fv_err *err);
+void fv_wordpiece_release(fv_wordpiece *wp);
+/* Ids of one word into ids[n]; gives how many, at least 1. A single id covers the whole word. */
+size_t fv_wordpiece_word(const fv_wordpiece *wp, const char *word, size_t n, int32_t *ids);
+
+/* Names what is learned from counted words: special tokens, the alphabet, merges. */
+fv_status fv_wordpiece_learn(fv_tokenizer *tokenizer, const fv_trainer *trainer, int vocab, int min_count, fv_err *err);
 
 typedef enum fv_frame_kind { FV_FRAME_FIRST, FV_FRAME_SECOND, FV_FRAME_TOKEN } fv_frame_kind;
 
@@ -198,6 +265,7 @@ typedef struct fv_frame {
 } fv_frame;
 
 struct fv_tokenizer {
+    fv_tokenizer_kind kind;
     fv_normalizer normalizer;
     fv_splitter splitter;
     bool gpt2;         /* tokenizer.json said "use_regex": written back so */
@@ -208,7 +276,8 @@ struct fv_tokenizer {
     fv_added *added;   /* [n_added], ascending ids */
     size_t n_added;
     fv_finder raw, after; /* added tokens to find before and after normalisation */
-    fv_bpe bpe;
+    fv_bpe bpe;             /* each: only of that kind */
+    fv_wordpiece wordpiece;
     bool framed;       /* the frames came from a template: written back */
     fv_frame one, two; /* for one text and for a pair */
     uint64_t serial;   /* never used twice in a process: tells caches whose they are */
@@ -221,8 +290,15 @@ fv_status fv_tokenizer_reserve(fv_tokenizer *tokenizer, size_t n, size_t n_added
 fv_status fv_tokenizer_name(fv_tokenizer *tokenizer, int32_t id, const char *text, size_t len, fv_err *err);
 /* Makes a named token one that is looked for in texts. */
 fv_status fv_tokenizer_add(fv_tokenizer *tokenizer, int32_t id, bool special, bool normalized, fv_err *err);
+/* The special tokens of what is trained here, in their ids' order. */
+#define FV_N_SPECIALS 5
+enum { FV_PAD, FV_UNK, FV_CLS, FV_SEP, FV_MASK };
+/* Reserves n tokens, and names and adds the special ones among them. */
+fv_status fv_tokenizer_begin(fv_tokenizer *tokenizer, size_t n, fv_err *err);
 /* Frames without special tokens; types 0 and 1. */
 void fv_frame_plain(fv_tokenizer *tokenizer);
+/* [CLS] a [SEP], and [CLS] a [SEP] b [SEP] (Devlin et al. 2019). */
+void fv_frame_bert(fv_tokenizer *tokenizer, int32_t cls, int32_t sep);
 /* The last step: tokens that are spelled byte by byte get their bytes; checks that all fits. */
 fv_status fv_tokenizer_seal(fv_tokenizer *tokenizer, const char *where, fv_err *err);
 

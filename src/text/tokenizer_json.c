@@ -10,92 +10,33 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/json.h"
-#include "text/tokenizer.h"
+#include "text/tokenizer_json.h"
 
 #define FILE_MAX ((size_t)64 << 20)
-#define FILE_NAME "tokenizer.json"
 #define ADDED_MAX 512 /* bytes of an added token: looking for one at every place of a text costs its length */
-
-/* ---- Refusing ----------------------------------------------------------------------------- */
-
-typedef struct source {
-    const char *where;
-    fv_tokenizer *t;
-    fv_err *err;
-} source;
-
-static const char *describe(const json_t *value, fv_shown *room)
-{
-    if (!value) return "missing";
-    if (json_is_object(value)) return "an object";
-    if (json_is_array(value)) return "a list";
-    if (json_is_null(value)) return "null";
-    if (json_is_boolean(value)) return json_is_true(value) ? "true" : "false";
-    if (json_is_string(value)) return fv_show(room, json_string_value(value), json_string_length(value));
-    if (json_is_integer(value)) snprintf(room->text, sizeof room->text, "%lld", (long long)json_integer_value(value));
-    else snprintf(room->text, sizeof room->text, "the real number %g", json_real_value(value));
-    return room->text;
-}
-
-static fv_status refuse(const source *s, const char *key, const json_t *found, const char *expected)
-{
-    fv_shown room;
-    return FV_FAIL(s->err, FV_E_FORMAT, "%s: %s is %s; expected %s", s->where, key, describe(found, &room), expected);
-}
-
-static fv_status refuse_item(const source *s, const char *list, size_t i, const char *key, const json_t *found, const char *expected)
-{
-    char name[96];
-    snprintf(name, sizeof name, "%s[%zu]%s", list, i, key);
-    return refuse(s, name, found, expected);
-}
-
-/* A flag that may be missing and then is false. */
-static bool read_flag(const json_t *value, bool *out)
-{
-    *out = json_is_true(value);
-    return !value || json_is_boolean(value);
-}
-
-static bool is_false(const json_t *value)
-{
-    return !value || json_is_false(value);
-}
-
-static const char *type_of(const json_t *value)
-{
-    const char *type = json_string_value(json_object_get(value, "type"));
-    return type ? type : "";
-}
-
-static bool is_type(const json_t *value, const char *type)
-{
-    return strcmp(type_of(value), type) == 0;
-}
 
 /* ---- Reading: normalizer ------------------------------------------------------------------ */
 
 #define NORMALIZERS "NFC or NFKC, then Lowercase, each at most once"
 
-static fv_status read_normalizer_step(const source *s, const json_t *step)
+static fv_status read_normalizer_step(const fv_json_source *s, const json_t *step)
 {
     fv_normalizer *n = &s->t->normalizer;
     bool form_may_come = n->form == FV_NORMALIZE_NONE && !n->lowercase;
-    if (is_type(step, "NFC") && form_may_come) n->form = FV_NORMALIZE_NFC;
-    else if (is_type(step, "NFKC") && form_may_come) n->form = FV_NORMALIZE_NFKC;
-    else if (is_type(step, "Lowercase") && !n->lowercase) n->lowercase = true;
-    else return refuse(s, "normalizer.type", json_object_get(step, "type"), NORMALIZERS);
+    if (fv_json_is_type(step, "NFC") && form_may_come) n->form = FV_NORMALIZE_NFC;
+    else if (fv_json_is_type(step, "NFKC") && form_may_come) n->form = FV_NORMALIZE_NFKC;
+    else if (fv_json_is_type(step, "Lowercase") && !n->lowercase) n->lowercase = true;
+    else return fv_json_refuse(s, "normalizer.type", json_object_get(step, "type"), NORMALIZERS);
     return FV_OK;
 }
 
-static fv_status read_normalizer(const source *s, const json_t *value)
+static fv_status read_normalizer(const fv_json_source *s, const json_t *value)
 {
     fv_status status = FV_OK;
     if (!value || json_is_null(value)) return FV_OK;
-    if (!is_type(value, "Sequence")) return read_normalizer_step(s, value);
+    if (!fv_json_is_type(value, "Sequence")) return read_normalizer_step(s, value);
     const json_t *steps = json_object_get(value, "normalizers");
-    if (!json_is_array(steps)) return refuse(s, "normalizer.normalizers", steps, "a list");
+    if (!json_is_array(steps)) return fv_json_refuse(s, "normalizer.normalizers", steps, "a list");
     for (size_t i = 0; i < json_array_size(steps) && status == FV_OK; i++) status = read_normalizer_step(s, json_array_get(steps, i));
     return status;
 }
@@ -104,45 +45,45 @@ static fv_status read_normalizer(const source *s, const json_t *value)
 
 #define PRE_TOKENIZERS "ByteLevel, or a Sequence of one Split and a ByteLevel"
 
-static fv_status read_split(const source *s, const json_t *split, const char **pattern)
+static fv_status read_split(const fv_json_source *s, const json_t *split, const char **pattern)
 {
     const json_t *p = json_object_get(split, "pattern"), *behavior = json_object_get(split, "behavior");
     const json_t *invert = json_object_get(split, "invert"), *regex = json_object_get(p, "Regex");
-    if (!json_is_string(regex)) return refuse(s, "pre_tokenizer.pattern.Regex", regex, "a pattern");
+    if (!json_is_string(regex)) return fv_json_refuse(s, "pre_tokenizer.pattern.Regex", regex, "a pattern");
     if (!json_is_string(behavior) || strcmp(json_string_value(behavior), "Isolated") != 0)
-        return refuse(s, "pre_tokenizer.behavior", behavior, "\"Isolated\"");
-    if (!is_false(invert)) return refuse(s, "pre_tokenizer.invert", invert, "false");
+        return fv_json_refuse(s, "pre_tokenizer.behavior", behavior, "\"Isolated\"");
+    if (!fv_json_is_false(invert)) return fv_json_refuse(s, "pre_tokenizer.invert", invert, "false");
     *pattern = json_string_value(regex);
     return FV_OK;
 }
 
-static fv_status read_byte_level(const source *s, const json_t *value, bool after_split, const char **pattern)
+static fv_status read_byte_level(const fv_json_source *s, const json_t *value, bool after_split, const char **pattern)
 {
     const json_t *space = json_object_get(value, "add_prefix_space"), *use = json_object_get(value, "use_regex");
     bool prefix = true, regex = true; /* the library's defaults */
-    if (space && !read_flag(space, &prefix)) return refuse(s, "pre_tokenizer.add_prefix_space", space, "true or false");
-    if (use && !read_flag(use, &regex)) return refuse(s, "pre_tokenizer.use_regex", use, "true or false");
-    if (after_split && prefix) return refuse(s, "pre_tokenizer.add_prefix_space", space, "false after a Split");
-    if (after_split && regex) return refuse(s, "pre_tokenizer.use_regex", use, "false after a Split");
+    if (space && !fv_json_read_flag(space, &prefix)) return fv_json_refuse(s, "pre_tokenizer.add_prefix_space", space, "true or false");
+    if (use && !fv_json_read_flag(use, &regex)) return fv_json_refuse(s, "pre_tokenizer.use_regex", use, "true or false");
+    if (after_split && prefix) return fv_json_refuse(s, "pre_tokenizer.add_prefix_space", space, "false after a Split");
+    if (after_split && regex) return fv_json_refuse(s, "pre_tokenizer.use_regex", use, "false after a Split");
     s->t->prefix_space = prefix;
     s->t->gpt2 = regex;
     if (regex) *pattern = fv_split_gpt2;
     return FV_OK;
 }
 
-static fv_status read_pre_tokenizer(const source *s, const json_t *value)
+static fv_status read_pre_tokenizer(const fv_json_source *s, const json_t *value)
 {
     fv_status status = FV_OK;
     const char *pattern = NULL;
     const json_t *steps = json_object_get(value, "pretokenizers");
     const json_t *split = json_array_get(steps, 0), *bytes = json_array_get(steps, 1);
-    if (is_type(value, "ByteLevel")) {
+    if (fv_json_is_type(value, "ByteLevel")) {
         FV_TRY(read_byte_level(s, value, false, &pattern));
-    } else if (is_type(value, "Sequence") && json_array_size(steps) == 2 && is_type(split, "Split") && is_type(bytes, "ByteLevel")) {
+    } else if (fv_json_is_type(value, "Sequence") && json_array_size(steps) == 2 && fv_json_is_type(split, "Split") && fv_json_is_type(bytes, "ByteLevel")) {
         FV_TRY(read_split(s, split, &pattern));
         FV_TRY(read_byte_level(s, bytes, true, &pattern));
     } else {
-        return refuse(s, "pre_tokenizer.type", json_object_get(value, "type"), PRE_TOKENIZERS);
+        return fv_json_refuse(s, "pre_tokenizer.type", json_object_get(value, "type"), PRE_TOKENIZERS);
     }
     status = fv_splitter_init(&s->t->splitter, pattern, s->where, s->err);
 done:
@@ -151,14 +92,14 @@ done:
 
 /* ---- Reading: vocabulary and added tokens -------------------------------------------------- */
 
-static fv_status name_once(const source *s, const char *list, const char *text, const json_t *id)
+static fv_status name_once(const fv_json_source *s, const char *list, const char *text, const json_t *id)
 {
     fv_shown room;
     json_int_t i = json_is_integer(id) ? json_integer_value(id) : -1;
     if (!*text) return FV_FAIL(s->err, FV_E_FORMAT, "%s: %s has an empty token; expected text", s->where, list);
     if (i < 0 || i >= s->t->n) {
         fv_shown found;
-        return FV_FAIL(s->err, FV_E_FORMAT, "%s: %s: the id of %s is %s; expected 0 to %d, as there are %d tokens", s->where, list, fv_show(&room, text, strlen(text)), describe(id, &found), (int)s->t->n - 1, (int)s->t->n);
+        return FV_FAIL(s->err, FV_E_FORMAT, "%s: %s: the id of %s is %s; expected 0 to %d, as there are %d tokens", s->where, list, fv_show(&room, text, strlen(text)), fv_json_describe(id, &found), (int)s->t->n - 1, (int)s->t->n);
     }
     if (s->t->tokens[i].text)
         return FV_FAIL(s->err, FV_E_FORMAT, "%s: %s: %s has the id %lld, which another token has; expected ids without repeats", s->where, list, fv_show(&room, text, strlen(text)), (long long)i);
@@ -176,21 +117,21 @@ static size_t count_unlisted(const json_t *vocab, const json_t *added)
 }
 
 /* What the library can ask of an added token beyond being found. */
-static fv_status refuse_unsupported(const source *s, const json_t *item, size_t i)
+static fv_status refuse_unsupported(const fv_json_source *s, const json_t *item, size_t i)
 {
     static const char *const keys[] = {".single_word", ".lstrip", ".rstrip"};
     for (size_t k = 0; k < FV_COUNT(keys); k++) {
         const json_t *flag = json_object_get(item, keys[k] + 1);
-        if (!is_false(flag)) return refuse_item(s, "added_tokens", i, keys[k], flag, "false: not supported here");
+        if (!fv_json_is_false(flag)) return fv_json_refuse_item(s, "added_tokens", i, keys[k], flag, "false: not supported here");
     }
     return FV_OK;
 }
 
 /* The id of an added token, which is named here unless model.vocab did. */
-static fv_status name_added(const source *s, const json_t *item, size_t i, int32_t *out)
+static fv_status name_added(const fv_json_source *s, const json_t *item, size_t i, int32_t *out)
 {
     const json_t *content = json_object_get(item, "content"), *id = json_object_get(item, "id");
-    if (!json_is_string(content)) return refuse_item(s, "added_tokens", i, ".content", content, "text");
+    if (!json_is_string(content)) return fv_json_refuse_item(s, "added_tokens", i, ".content", content, "text");
     const char *text = json_string_value(content);
     if (strlen(text) > ADDED_MAX)
         return FV_FAIL(s->err, FV_E_FORMAT, "%s: added_tokens[%zu].content has %zu bytes; expected at most %d", s->where, i, strlen(text), ADDED_MAX);
@@ -200,27 +141,27 @@ static fv_status name_added(const source *s, const json_t *item, size_t i, int32
         *out = (int32_t)json_integer_value(id);
         return status;
     }
-    if (!json_is_integer(id) || json_integer_value(id) != *out) return refuse_item(s, "added_tokens", i, ".id", id, "the id that model.vocab gives it");
-    if (s->t->tokens[*out].added) return refuse_item(s, "added_tokens", i, ".content", content, "each token once");
+    if (!json_is_integer(id) || json_integer_value(id) != *out) return fv_json_refuse_item(s, "added_tokens", i, ".id", id, "the id that model.vocab gives it");
+    if (s->t->tokens[*out].added) return fv_json_refuse_item(s, "added_tokens", i, ".content", content, "each token once");
     return FV_OK;
 }
 
-static fv_status read_added(const source *s, const json_t *item, size_t i)
+static fv_status read_added(const fv_json_source *s, const json_t *item, size_t i)
 {
     fv_status status = FV_OK;
     const json_t *special_flag = json_object_get(item, "special"), *normalized_flag = json_object_get(item, "normalized");
     bool special = false, normalized = false;
     int32_t id = -1;
     FV_TRY(refuse_unsupported(s, item, i));
-    if (!read_flag(special_flag, &special)) return refuse_item(s, "added_tokens", i, ".special", special_flag, "true or false");
-    if (!read_flag(normalized_flag, &normalized)) return refuse_item(s, "added_tokens", i, ".normalized", normalized_flag, "true or false");
+    if (!fv_json_read_flag(special_flag, &special)) return fv_json_refuse_item(s, "added_tokens", i, ".special", special_flag, "true or false");
+    if (!fv_json_read_flag(normalized_flag, &normalized)) return fv_json_refuse_item(s, "added_tokens", i, ".normalized", normalized_flag, "true or false");
     FV_TRY(name_added(s, item, i, &id));
     FV_TRY(fv_tokenizer_add(s->t, id, special, normalized, s->err));
 done:
     return status;
 }
 
-static fv_status check_all_named(const source *s)
+static fv_status check_all_named(const fv_json_source *s)
 {
     for (int32_t id = 0; id < s->t->n; id++)
         if (!s->t->tokens[id].text)
@@ -228,13 +169,13 @@ static fv_status check_all_named(const source *s)
     return FV_OK;
 }
 
-static fv_status read_tokens(const source *s, json_t *vocab, const json_t *added)
+fv_status fv_json_read_tokens(const fv_json_source *s, json_t *vocab, const json_t *added)
 {
     fv_status status = FV_OK;
     const char *text;
     json_t *id;
-    if (!json_is_object(vocab)) return refuse(s, "model.vocab", vocab, "an object of tokens and ids");
-    if (added && !json_is_array(added)) return refuse(s, "added_tokens", added, "a list");
+    if (!json_is_object(vocab)) return fv_json_refuse(s, "model.vocab", vocab, "an object of tokens and ids");
+    if (added && !json_is_array(added)) return fv_json_refuse(s, "added_tokens", added, "a list");
     FV_TRY(fv_tokenizer_reserve(s->t, json_object_size(vocab) + count_unlisted(vocab, added), json_array_size(added), s->err));
     json_object_foreach(vocab, text, id) FV_TRY(name_once(s, "model.vocab", text, id));
     for (size_t i = 0; i < json_array_size(added); i++) FV_TRY(read_added(s, json_array_get(added, i), i));
@@ -265,12 +206,12 @@ static bool read_halves(const json_t *merge, const char *half[2], size_t len[2])
     return !memchr(half[0], ' ', len[0]) && !memchr(half[1], ' ', len[1]);
 }
 
-static fv_status read_merge(const source *s, const json_t *value, size_t i, fv_buf *joined, fv_merge *out)
+static fv_status read_merge(const fv_json_source *s, const json_t *value, size_t i, fv_buf *joined, fv_merge *out)
 {
     fv_status status = FV_OK;
     const char *half[2];
     size_t len[2];
-    if (!read_halves(value, half, len)) return refuse_item(s, "model.merges", i, "", value, "two tokens, \"a b\" or [\"a\", \"b\"]");
+    if (!read_halves(value, half, len)) return fv_json_refuse_item(s, "model.merges", i, "", value, "two tokens, \"a b\" or [\"a\", \"b\"]");
     joined->len = 0;
     for (int k = 0; k < 2; k++) FV_TRY(fv_buf_add(joined, half[k], len[k], s->err));
     *out = (fv_merge){
@@ -278,17 +219,17 @@ static fv_status read_merge(const source *s, const json_t *value, size_t i, fv_b
         .b = fv_map_get(&s->t->ids, half[1], len[1]),
         .id = fv_map_get(&s->t->ids, joined->data, joined->len),
     };
-    if (out->a < 0 || out->b < 0) return refuse_item(s, "model.merges", i, "", value, "tokens of model.vocab");
-    if (out->id < 0) return refuse_item(s, "model.merges", i, "", value, "two tokens that joined are in model.vocab");
+    if (out->a < 0 || out->b < 0) return fv_json_refuse_item(s, "model.merges", i, "", value, "tokens of model.vocab");
+    if (out->id < 0) return fv_json_refuse_item(s, "model.merges", i, "", value, "two tokens that joined are in model.vocab");
 done:
     return status;
 }
 
-static fv_status read_merges(const source *s, const json_t *list)
+static fv_status read_merges(const fv_json_source *s, const json_t *list)
 {
     fv_status status = FV_OK;
     fv_buf joined = {0};
-    if (!json_is_array(list)) return refuse(s, "model.merges", list, "a list");
+    if (!json_is_array(list)) return fv_json_refuse(s, "model.merges", list, "a list");
     size_t n = json_array_size(list);
     fv_merge *merges = fv_alloc(n * sizeof *merges, s->err);
     if (!merges) return FV_E_MEMORY;
@@ -303,28 +244,18 @@ done:
 
 /* ---- Reading: model ----------------------------------------------------------------------- */
 
-/* Absent, null, zero or empty: the feature is off. */
-static bool is_off(const json_t *value)
-{
-    if (!value || json_is_null(value) || json_is_false(value)) return true;
-    if (json_is_number(value)) return json_number_value(value) == 0;
-    return json_is_string(value) && json_string_length(value) == 0;
-}
-
 /* unk_token may be set: with a token for every byte it is never used. */
-static fv_status read_model(const source *s, const json_t *model, const json_t *added)
+static fv_status read_bpe(const fv_json_source *s, const json_t *model, const json_t *added)
 {
     static const char *const off[] = {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges"};
     fv_status status;
-    const json_t *type = json_object_get(model, "type");
-    if (!json_is_object(model)) return refuse(s, "model", model, "an object");
-    if (type && !is_type(model, "BPE")) return refuse(s, "model.type", type, "\"BPE\""); /* old files do not say it */
+    if (!json_is_object(model)) return fv_json_refuse(s, "model", model, "an object");
     for (size_t i = 0; i < FV_COUNT(off); i++) {
         char key[64];
         snprintf(key, sizeof key, "model.%s", off[i]);
-        if (!is_off(json_object_get(model, off[i]))) return refuse(s, key, json_object_get(model, off[i]), "null, false or \"\": not supported here");
+        if (!fv_json_is_off(json_object_get(model, off[i]))) return fv_json_refuse(s, key, json_object_get(model, off[i]), "null, false or \"\": not supported here");
     }
-    FV_TRY(read_tokens(s, json_object_get(model, "vocab"), added));
+    FV_TRY(fv_json_read_tokens(s, json_object_get(model, "vocab"), added));
     FV_TRY(read_merges(s, json_object_get(model, "merges")));
 done:
     return status;
@@ -332,9 +263,9 @@ done:
 
 /* ---- Reading: post_processor -------------------------------------------------------------- */
 
-#define POST_PROCESSORS "TemplateProcessing, ByteLevel or null"
+#define POST_PROCESSORS "TemplateProcessing, BertProcessing, ByteLevel or null"
 
-static fv_status add_step(const source *s, const char *key, fv_frame *frame, fv_frame_step step)
+static fv_status add_step(const fv_json_source *s, const char *key, fv_frame *frame, fv_frame_step step)
 {
     if (frame->n == FV_FRAME_MAX)
         return FV_FAIL(s->err, FV_E_FORMAT, "%s: post_processor.%s has more than %d steps; expected a few", s->where, key, FV_FRAME_MAX);
@@ -342,31 +273,31 @@ static fv_status add_step(const source *s, const char *key, fv_frame *frame, fv_
     return FV_OK;
 }
 
-static fv_status read_type_id(const source *s, const json_t *body, uint8_t *out)
+static fv_status read_type_id(const fv_json_source *s, const json_t *body, uint8_t *out)
 {
     const json_t *value = json_object_get(body, "type_id");
     json_int_t type = json_is_integer(value) ? json_integer_value(value) : value ? -1 : 0;
     *out = (uint8_t)type;
-    return type == 0 || type == 1 ? FV_OK : refuse(s, "post_processor type_id", value, "0 or 1");
+    return type == 0 || type == 1 ? FV_OK : fv_json_refuse(s, "post_processor type_id", value, "0 or 1");
 }
 
 /* A special token of the template stands for one or more ids. */
-static fv_status add_special(const source *s, const char *key, const json_t *specials, const json_t *name, uint8_t type, fv_frame *frame)
+static fv_status add_special(const fv_json_source *s, const char *key, const json_t *specials, const json_t *name, uint8_t type, fv_frame *frame)
 {
     fv_status status = FV_OK;
     const char *text = json_string_value(name);
     const json_t *ids = text ? json_object_get(json_object_get(specials, text), "ids") : NULL;
-    if (json_array_size(ids) == 0) return refuse(s, "post_processor SpecialToken.id", name, "a name in post_processor.special_tokens, with its ids");
+    if (json_array_size(ids) == 0) return fv_json_refuse(s, "post_processor SpecialToken.id", name, "a name in post_processor.special_tokens, with its ids");
     for (size_t i = 0; i < json_array_size(ids) && status == FV_OK; i++) {
         const json_t *id = json_array_get(ids, i);
         json_int_t value = json_is_integer(id) ? json_integer_value(id) : -1;
-        if (value < 0 || value >= s->t->n) return refuse(s, "post_processor.special_tokens ids", id, "ids of the vocabulary");
+        if (value < 0 || value >= s->t->n) return fv_json_refuse(s, "post_processor.special_tokens ids", id, "ids of the vocabulary");
         status = add_step(s, key, frame, (fv_frame_step){.kind = FV_FRAME_TOKEN, .type = type, .id = (int32_t)value});
     }
     return status;
 }
 
-static fv_status read_step(const source *s, const char *key, const json_t *step, const json_t *specials, fv_frame *frame)
+static fv_status read_step(const fv_json_source *s, const char *key, const json_t *step, const json_t *specials, fv_frame *frame)
 {
     const json_t *text = json_object_get(step, "Sequence"), *special = json_object_get(step, "SpecialToken");
     const json_t *id = json_object_get(text ? text : special, "id");
@@ -377,7 +308,7 @@ static fv_status read_step(const source *s, const char *key, const json_t *step,
     const char *name = json_is_string(id) ? json_string_value(id) : "";
     if (strcmp(name, "A") == 0) return add_step(s, key, frame, (fv_frame_step){.kind = FV_FRAME_FIRST, .type = type});
     if (strcmp(name, "B") == 0) return add_step(s, key, frame, (fv_frame_step){.kind = FV_FRAME_SECOND, .type = type});
-    return refuse(s, "post_processor Sequence.id", id, "\"A\" or \"B\"");
+    return fv_json_refuse(s, "post_processor Sequence.id", id, "\"A\" or \"B\"");
 }
 
 static int count_kind(const fv_frame *frame, fv_frame_kind kind)
@@ -387,7 +318,7 @@ static int count_kind(const fv_frame *frame, fv_frame_kind kind)
     return n;
 }
 
-static fv_status read_frame(const source *s, const json_t *template, const char *key, int n_second, fv_frame *frame)
+static fv_status read_frame(const fv_json_source *s, const json_t *template, const char *key, int n_second, fv_frame *frame)
 {
     fv_status status = FV_OK;
     const json_t *steps = json_object_get(template, key);
@@ -401,13 +332,9 @@ done:
     return status;
 }
 
-/* The library's ByteLevel post-processor trims spaces off offsets and changes no id. Ours stay untrimmed. */
-static fv_status read_post_processor(const source *s, const json_t *value)
+static fv_status read_template(const fv_json_source *s, const json_t *value)
 {
     fv_status status = FV_OK;
-    fv_frame_plain(s->t);
-    if (!value || json_is_null(value) || is_type(value, "ByteLevel")) return FV_OK;
-    if (!is_type(value, "TemplateProcessing")) return refuse(s, "post_processor.type", json_object_get(value, "type"), POST_PROCESSORS);
     s->t->framed = true;
     FV_TRY(read_frame(s, value, "single", 0, &s->t->one));
     FV_TRY(read_frame(s, value, "pair", 1, &s->t->two));
@@ -415,18 +342,59 @@ done:
     return status;
 }
 
+/* The library's ByteLevel post-processor trims spaces off offsets and changes no id. Ours stay untrimmed. */
+static fv_status read_post_processor(const fv_json_source *s, const json_t *value)
+{
+    fv_frame_plain(s->t);
+    if (!value || json_is_null(value) || fv_json_is_type(value, "ByteLevel")) return FV_OK;
+    if (fv_json_is_type(value, "BertProcessing")) return fv_json_bert_frame(s, value);
+    if (fv_json_is_type(value, "TemplateProcessing")) return read_template(s, value);
+    return fv_json_refuse(s, "post_processor.type", json_object_get(value, "type"), POST_PROCESSORS);
+}
+
 /* ---- Reading: the whole ------------------------------------------------------------------- */
 
-static fv_status read_tree(const source *s, const json_t *tree)
+static fv_status read_kind(const fv_json_source *s, const json_t *model)
+{
+    const json_t *type = json_object_get(model, "type");
+    if (!type || fv_json_is_type(model, "BPE")) s->t->kind = FV_TOKENIZER_BPE; /* old files do not say it */
+    else if (fv_json_is_type(model, "WordPiece")) s->t->kind = FV_TOKENIZER_WORDPIECE;
+    else return fv_json_refuse(s, "model.type", type, "\"BPE\" or \"WordPiece\"");
+    return FV_OK;
+}
+
+/* The normaliser comes before the model: added tokens are normalised with it. */
+static fv_status read_byte_level_parts(const fv_json_source *s, const json_t *tree, const json_t *model)
 {
     fv_status status = FV_OK;
-    const json_t *version = json_object_get(tree, "version"), *decoder = json_object_get(tree, "decoder");
-    if (!json_is_object(tree)) return refuse(s, "the file", tree, "an object with \"model\"");
-    if (version && !(json_is_string(version) && strcmp(json_string_value(version), "1.0") == 0)) return refuse(s, "version", version, "\"1.0\"");
-    if (!is_type(decoder, "ByteLevel")) return refuse(s, "decoder.type", json_object_get(decoder, "type"), "\"ByteLevel\"");
-    FV_TRY(read_normalizer(s, json_object_get(tree, "normalizer"))); /* added tokens are normalised with it */
+    const json_t *decoder = json_object_get(tree, "decoder");
+    if (!fv_json_is_type(decoder, "ByteLevel")) return fv_json_refuse(s, "decoder.type", json_object_get(decoder, "type"), "\"ByteLevel\"");
+    FV_TRY(read_normalizer(s, json_object_get(tree, "normalizer")));
     FV_TRY(read_pre_tokenizer(s, json_object_get(tree, "pre_tokenizer")));
-    FV_TRY(read_model(s, json_object_get(tree, "model"), json_object_get(tree, "added_tokens")));
+    FV_TRY(read_bpe(s, model, json_object_get(tree, "added_tokens")));
+done:
+    return status;
+}
+
+static fv_status read_wordpiece_parts(const fv_json_source *s, const json_t *tree, const json_t *model)
+{
+    fv_status status = FV_OK;
+    FV_TRY(fv_json_bert_normalizer(s, json_object_get(tree, "normalizer")));
+    FV_TRY(fv_json_bert_pre_tokenizer(s, json_object_get(tree, "pre_tokenizer")));
+    FV_TRY(fv_json_wordpiece(s, model, json_object_get(tree, "added_tokens")));
+    FV_TRY(fv_json_wordpiece_decoder(s, json_object_get(tree, "decoder")));
+done:
+    return status;
+}
+
+static fv_status read_tree(const fv_json_source *s, const json_t *tree)
+{
+    fv_status status = FV_OK;
+    const json_t *version = json_object_get(tree, "version"), *model = json_object_get(tree, "model");
+    if (!json_is_object(tree)) return fv_json_refuse(s, "the file", tree, "an object with \"model\"");
+    if (version && !(json_is_string(version) && strcmp(json_string_value(version), "1.0") == 0)) return fv_json_refuse(s, "version", version, "\"1.0\"");
+    FV_TRY(read_kind(s, model));
+    FV_TRY(s->t->kind == FV_TOKENIZER_BPE ? read_byte_level_parts(s, tree, model) : read_wordpiece_parts(s, tree, model));
     FV_TRY(read_post_processor(s, json_object_get(tree, "post_processor")));
     FV_TRY(fv_tokenizer_seal(s->t, s->where, s->err));
 done:
@@ -436,7 +404,7 @@ done:
 static fv_tokenizer *from_tree(json_t *tree, const char *where, fv_err *err)
 {
     if (!tree) return NULL;
-    source s = {.where = where, .t = fv_tokenizer_new(err), .err = err};
+    fv_json_source s = {.where = where, .t = fv_tokenizer_new(err), .err = err};
     if (s.t && read_tree(&s, tree) != FV_OK) {
         fv_tokenizer_close(s.t);
         s.t = NULL;
@@ -450,149 +418,11 @@ fv_tokenizer *fv_tokenizer_parse(const char *text, size_t len, const char *where
     return from_tree(fv_json_parse(text, len, where, err), where, err);
 }
 
-/* PATH itself, or the file in it when PATH is a folder. */
-static fv_status file_of(char out[FV_PATH_MAX], const char *path, fv_err *err)
-{
-    if (fv_folder_exists(path)) return fv_path_join(out, path, FILE_NAME, err);
-    size_t len = strlen(path);
-    if (len >= FV_PATH_MAX) return FV_FAIL(err, FV_E_ARGUMENT, "a path of %zu bytes; expected less than %d", len, FV_PATH_MAX);
-    memcpy(out, path, len + 1);
-    return FV_OK;
-}
-
 fv_tokenizer *fv_tokenizer_open(const char *path, fv_err *err)
 {
     char file[FV_PATH_MAX];
-    if (file_of(file, path, err) != FV_OK) return NULL;
+    if (fv_vocab_is(path)) return fv_vocab_open(path, err);
+    if (fv_tokenizer_file(file, path, err) != FV_OK) return NULL;
     return from_tree(fv_json_load(file, FILE_MAX, err), file, err);
 }
 
-/* ---- Writing ------------------------------------------------------------------------------ */
-
-/* Each gives a tree, or NULL when memory ran out. json_pack takes over what "o" is given. */
-
-static json_t *write_normalizer(const fv_normalizer *n)
-{
-    const char *form = n->form == FV_NORMALIZE_NFC ? "NFC" : "NFKC";
-    if (n->form == FV_NORMALIZE_NONE) return n->lowercase ? json_pack("{s:s}", "type", "Lowercase") : json_null();
-    if (!n->lowercase) return json_pack("{s:s}", "type", form);
-    return json_pack("{s:s, s:[{s:s}, {s:s}]}", "type", "Sequence", "normalizers", "type", form, "type", "Lowercase");
-}
-
-static json_t *write_byte_level(bool prefix_space, bool regex)
-{
-    return json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", prefix_space, "trim_offsets", 0, "use_regex", regex);
-}
-
-static json_t *write_pre_tokenizer(const fv_tokenizer *t)
-{
-    if (t->gpt2 || !t->splitter.pattern) return write_byte_level(t->prefix_space, t->gpt2);
-    return json_pack("{s:s, s:[{s:s, s:{s:s}, s:s, s:b}, o]}", "type", "Sequence", "pretokenizers",
-                     "type", "Split", "pattern", "Regex", t->splitter.pattern, "behavior", "Isolated", "invert", 0,
-                     write_byte_level(false, false));
-}
-
-static json_t *write_frame(const fv_tokenizer *t, const fv_frame *frame)
-{
-    json_t *steps = json_array();
-    for (int i = 0; i < frame->n; i++) {
-        const fv_frame_step *step = &frame->steps[i];
-        const char *kind = step->kind == FV_FRAME_TOKEN ? "SpecialToken" : "Sequence";
-        const char *id = step->kind == FV_FRAME_TOKEN ? t->tokens[step->id].text : step->kind == FV_FRAME_FIRST ? "A" : "B";
-        if (json_array_append_new(steps, json_pack("{s:{s:s, s:i}}", kind, "id", id, "type_id", step->type)) != 0) {
-            json_decref(steps);
-            return NULL;
-        }
-    }
-    return steps;
-}
-
-static bool list_specials(const fv_tokenizer *t, const fv_frame *frame, json_t *specials)
-{
-    bool good = true;
-    for (int i = 0; i < frame->n; i++) {
-        if (frame->steps[i].kind != FV_FRAME_TOKEN) continue;
-        const char *text = t->tokens[frame->steps[i].id].text;
-        good &= json_object_set_new(specials, text, json_pack("{s:s, s:[i], s:[s]}", "id", text, "ids", frame->steps[i].id, "tokens", text)) == 0;
-    }
-    return good;
-}
-
-static json_t *write_post_processor(const fv_tokenizer *t)
-{
-    if (!t->framed) return json_null();
-    json_t *specials = json_object();
-    if (!list_specials(t, &t->one, specials) || !list_specials(t, &t->two, specials)) {
-        json_decref(specials);
-        return NULL;
-    }
-    return json_pack("{s:s, s:o, s:o, s:o}", "type", "TemplateProcessing", "single", write_frame(t, &t->one), "pair", write_frame(t, &t->two), "special_tokens", specials);
-}
-
-static json_t *write_added(const fv_tokenizer *t)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; i < t->n_added; i++) {
-        const fv_added *a = &t->added[i];
-        json_t *item = json_pack("{s:i, s:s, s:b, s:b, s:b, s:b, s:b}", "id", a->id, "content", a->text, "single_word", 0,
-                                 "lstrip", 0, "rstrip", 0, "normalized", a->normalized, "special", a->special);
-        if (json_array_append_new(list, item) != 0) {
-            json_decref(list);
-            return NULL;
-        }
-    }
-    return list;
-}
-
-static json_t *write_vocab(const fv_tokenizer *t)
-{
-    json_t *vocab = json_object();
-    for (int32_t id = 0; id < t->n; id++) {
-        if (json_object_set_new(vocab, t->tokens[id].text, json_integer(id)) != 0) {
-            json_decref(vocab);
-            return NULL;
-        }
-    }
-    return vocab;
-}
-
-/* Merges are written "a b", which old versions of the library read too. */
-static json_t *write_merges(const fv_tokenizer *t)
-{
-    json_t *list = json_array();
-    for (uint32_t i = 0; i < t->bpe.n; i++) {
-        const fv_merge *m = &t->bpe.merges[i];
-        if (json_array_append_new(list, json_pack("s++", t->tokens[m->a].text, " ", t->tokens[m->b].text)) != 0) {
-            json_decref(list);
-            return NULL;
-        }
-    }
-    return list;
-}
-
-static json_t *write_model(const fv_tokenizer *t)
-{
-    return json_pack("{s:s, s:n, s:n, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token",
-                     "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0, "ignore_merges", 0,
-                     "vocab", write_vocab(t), "merges", write_merges(t));
-}
-
-static json_t *write_tree(const fv_tokenizer *t)
-{
-    return json_pack("{s:s, s:n, s:n, s:o, s:o, s:o, s:o, s:o, s:o}", "version", "1.0", "truncation", "padding",
-                     "added_tokens", write_added(t), "normalizer", write_normalizer(&t->normalizer),
-                     "pre_tokenizer", write_pre_tokenizer(t), "post_processor", write_post_processor(t),
-                     "decoder", write_byte_level(false, false), "model", write_model(t));
-}
-
-fv_status fv_tokenizer_save(const fv_tokenizer *tokenizer, const char *path, fv_err *err)
-{
-    char file[FV_PATH_MAX];
-    fv_status status = file_of(file, path, err);
-    if (status != FV_OK) return status;
-    json_t *tree = write_tree(tokenizer);
-    if (!tree) return FV_FAIL(err, FV_E_MEMORY, "%s: out of memory while writing the tokenizer", file);
-    status = fv_json_save(tree, file, err);
-    json_decref(tree);
-    return status;
-}

@@ -85,6 +85,12 @@ static void a_foreign_file_gives_the_recorded_ids(void **state)
     assert_golden(GOLDEN "foreign.json", GOLDEN "foreign.jsonl", 50);
 }
 
+static void wordpiece_gives_the_recorded_ids(void **state)
+{
+    (void)state;
+    assert_golden(GOLDEN "words.json", GOLDEN "words.jsonl", 50);
+}
+
 typedef struct lines { char *at; } lines;
 
 static int next_line(void *user, const char **text, size_t *len, fv_err *err)
@@ -100,22 +106,16 @@ static int next_line(void *user, const char **text, size_t *len, fv_err *err)
 }
 
 /* Training is the same everywhere and stays so: the file that was recorded comes out again, byte for byte. */
-static void training_makes_the_recorded_file(void **state)
+static void assert_trained(const fv_tokenizer_options *o, const char *file)
 {
-    (void)state;
     fv_buf corpus = {0}, made = {0}, recorded = {0};
-    fv_tokenizer_options o;
-    fv_tokenizer_options_init(&o);
-    o.vocab = 640;
-    o.normalize = FV_NORMALIZE_NFKC;
-    o.lowercase = true;
     assert_int_equal(fv_file_read(GOLDEN "corpus.txt", 1 << 20, &corpus, NULL), FV_OK);
     lines l = {corpus.data};
-    fv_tokenizer *t = fv_tokenizer_train(&o, next_line, &l, NULL);
+    fv_tokenizer *t = fv_tokenizer_train(o, next_line, &l, NULL);
     assert_non_null(t);
     assert_int_equal(fv_tokenizer_save(t, scratch_path("made.json"), NULL), FV_OK);
     assert_int_equal(fv_file_read(scratch_path("made.json"), 1 << 20, &made, NULL), FV_OK);
-    assert_int_equal(fv_file_read(GOLDEN "ours.json", 1 << 20, &recorded, NULL), FV_OK);
+    assert_int_equal(fv_file_read(file, 1 << 20, &recorded, NULL), FV_OK);
     assert_int_equal(made.len, recorded.len);
     assert_memory_equal(made.data, recorded.data, made.len);
     fv_tokenizer_close(t);
@@ -124,11 +124,28 @@ static void training_makes_the_recorded_file(void **state)
     fv_buf_release(&recorded);
 }
 
+static void training_makes_the_recorded_file(void **state)
+{
+    (void)state;
+    fv_tokenizer_options o;
+    fv_tokenizer_options_init(&o);
+    o.vocab = 640;
+    o.normalize = FV_NORMALIZE_NFKC;
+    o.lowercase = true;
+    assert_trained(&o, GOLDEN "ours.json");
+    fv_tokenizer_options_init(&o);
+    o.kind = FV_TOKENIZER_WORDPIECE;
+    o.vocab = 600;
+    o.lowercase = true;
+    assert_trained(&o, GOLDEN "words.json");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ours_gives_the_recorded_ids),
         cmocka_unit_test(a_foreign_file_gives_the_recorded_ids),
+        cmocka_unit_test(wordpiece_gives_the_recorded_ids),
         cmocka_unit_test(training_makes_the_recorded_file),
     };
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);

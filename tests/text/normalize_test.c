@@ -11,8 +11,8 @@
 #include "base/file.h"
 #include "text/tokenizer.h"
 
-static const fv_normalizer nfc = {FV_NORMALIZE_NFC, false}, nfkc = {FV_NORMALIZE_NFKC, false};
-static const fv_normalizer lower = {FV_NORMALIZE_NONE, true}, both = {FV_NORMALIZE_NFKC, true}, nothing = {FV_NORMALIZE_NONE, false};
+static const fv_normalizer nfc = {.form = FV_NORMALIZE_NFC}, nfkc = {.form = FV_NORMALIZE_NFKC};
+static const fv_normalizer lower = {.lowercase = true}, both = {.form = FV_NORMALIZE_NFKC, .lowercase = true}, nothing = {.form = FV_NORMALIZE_NONE};
 
 static void assert_becomes(fv_normalizer how, const char *text, const char *expected)
 {

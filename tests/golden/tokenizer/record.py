@@ -2,6 +2,8 @@
 # tokenizers library gives them. Needs that library; recorded with 0.23.3, from the repository's root:
 #   build/fovea tokenizer train tests/golden/tokenizer/corpus.txt --lines --vocab 640 --normalize nfkc \
 #       --lowercase --out tests/golden/tokenizer/ours.json
+#   build/fovea tokenizer train tests/golden/tokenizer/corpus.txt --lines --kind wordpiece --vocab 600 \
+#       --lowercase --out tests/golden/tokenizer/words.json
 #   python3 tests/golden/tokenizer/record.py
 # foreign.json is that library's own: GPT-2's pattern with a space put in front, no template, and an
 # added token that is looked for after normalisation.
@@ -79,3 +81,4 @@ def train_foreign():
 
 record("ours.jsonl", Tokenizer.from_file(os.path.join(here, "ours.json")))
 record("foreign.jsonl", train_foreign())
+record("words.jsonl", Tokenizer.from_file(os.path.join(here, "words.json")))

@@ -1,0 +1,64 @@
+/* The way back, from ids to text: special tokens are left out, the rest is joined as the kind of the
+ * tokenizer asks. BPE gives back the text as normalised; WordPiece has lost where spaces were, and
+ * guesses as the Hugging Face decoder does. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "text/tokenizer.h"
+
+static fv_status check_ids(const fv_tokenizer *t, const int32_t *ids, size_t n, fv_err *err)
+{
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] < 0 || ids[i] >= t->n)
+            return FV_FAIL(err, FV_E_INPUT, "id %d, number %zu of %zu, is not in the vocabulary; expected 0 to %d", (int)ids[i], i + 1, n, (int)t->n - 1);
+    return FV_OK;
+}
+
+/* What stands without a space before it, however it was written. */
+static bool sticks_to_left(const char *text)
+{
+    static const char *const those[] = {".", "?", "!", ",", "n't", "'m", "'s", "'ve", "'re"};
+    for (size_t i = 0; i < FV_COUNT(those); i++)
+        if (strcmp(text, those[i]) == 0) return true;
+    return false;
+}
+
+static fv_status add_word(const fv_wordpiece *wp, fv_buf *out, const char *text, bool first, fv_err *err)
+{
+    bool inside = !first && strncmp(text, wp->prefix, wp->prefix_len) == 0;
+    fv_status status = FV_OK;
+    if (inside) text += wp->prefix_len;
+    else if (!first && !(wp->cleanup && sticks_to_left(text))) status = fv_buf_putc(out, ' ', err);
+    return status == FV_OK ? fv_buf_puts(out, text, err) : status;
+}
+
+static fv_status join(const fv_tokenizer *t, const int32_t *ids, size_t n, fv_buf *out, fv_err *err)
+{
+    fv_status status = fv_buf_reserve(out, 1, err);
+    bool first = true;
+    for (size_t i = 0; i < n && status == FV_OK; i++) {
+        const fv_token *token = &t->tokens[ids[i]];
+        if (token->special) continue;
+        if (t->kind == FV_TOKENIZER_WORDPIECE) status = add_word(&t->wordpiece, out, token->text, first, err);
+        else status = fv_buf_add(out, token->bytes, token->n_bytes, err);
+        first = false;
+    }
+    return status;
+}
+
+fv_status fv_tokenizer_decode(const fv_tokenizer *tokenizer, const int32_t *ids, size_t n, char **out, size_t *out_len, fv_err *err)
+{
+    fv_status status = FV_OK;
+    fv_buf text = {0};
+    FV_TRY(check_ids(tokenizer, ids, n, err));
+    FV_TRY(join(tokenizer, ids, n, &text, err));
+    char *given = malloc(text.len + 1); /* the caller's to free(), so not from fv_alloc */
+    if (!given) { status = FV_FAIL(err, FV_E_MEMORY, "out of memory for %zu bytes of text", text.len); goto done; }
+    if (text.len) memcpy(given, text.data, text.len);
+    given[text.len] = 0;
+    *out = given;
+    *out_len = text.len;
+done:
+    fv_buf_release(&text);
+    return status;
+}
