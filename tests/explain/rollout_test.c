@@ -114,7 +114,7 @@ static fv_model *plant(int32_t id, const char *name)
     assert_int_equal(fv_path_join(to, scratch_folder(), name, &err), FV_OK);
     snprintf(command, sizeof command, "cp -r '%s' '%s'", toy_model(), to);
     assert_int_equal(system(command), 0);
-    assert_int_equal(fv_encoder_init(&e, &model->encoder.config, &err), FV_OK);
+    assert_int_equal(fv_encoder_init(&e, &model->net.encoder.config, &err), FV_OK);
     assert_int_equal(fv_params_allocate(&e.params, &err), FV_OK);
     assert_int_equal(fv_path_join(path, to, "model.safetensors", &err), FV_OK);
     assert_int_equal(fv_safetensors_open(&file, path, &err), FV_OK);
@@ -154,13 +154,13 @@ static void a_planted_word_is_found(void **state)
     assert_true(id >= 0);
     fv_model *planted = plant(id, "planted"), *kept_model = model;
     fv_session *kept_session = session;
-    assert_int_equal(planted->encoder.config.pooling, FV_POOLING_CLS);
+    assert_int_equal(planted->net.encoder.config.pooling, FV_POOLING_CLS);
     model = planted;
     session = fv_session_new(planted, NULL, NULL);
     const fv_word *w;
     assert_int_equal(explain(&(fv_text){.text = text}, &w), 3);
     if (!(w[1].weight > 0.999f)) fail_msg("weights %g %g %g", (double)w[0].weight, (double)w[1].weight, (double)w[2].weight);
-    planted->encoder.config.pooling = FV_POOLING_MEAN;
+    planted->net.encoder.config.pooling = FV_POOLING_MEAN;
     size_t n = explain(&(fv_text){.text = text}, &w);
     assert_int_equal(n, 3);
     assert_true(fabsf(w[0].weight - w[2].weight) < 1e-6f && w[0].weight > 0.01f && w[1].weight > w[0].weight);

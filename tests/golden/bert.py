@@ -2,7 +2,7 @@
 pairs, one JSON object a line. tests/models/golden_test.c compares; the folder was trained once by
 
     fovea train classify --train demo/train.tsv --valid demo/test.tsv --out tests/golden/bert-tiny \\
-        --layers 2 --width 32 --heads 2 --ffn 64 --max-len 48 --vocab 400 --steps 200 --lr 0.003
+        --layers 2 --width 32 --heads 2 --ffn 64 --max-len 48 --vocab 400 --steps 200 --lr 0.003 --no-wide
 
 of which config.json, model.safetensors, tokenizer.json, tokenizer_config.json and fovea.json were kept.
 

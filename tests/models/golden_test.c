@@ -26,26 +26,18 @@ static double difference(const float *logits, const json_t *expected, int n)
     return most;
 }
 
-static double check_row(const fv_model *m, const json_t *row)
+static double check_row(fv_model *m, const json_t *row)
 {
     fv_err err = {0};
-    fv_encoding encoding = {0};
-    fv_token_rows rows = {0};
-    fv_sampler sampler = {0};
-    int64_t cut = 0;
     int n = fv_model_n_labels(m);
     fv_text text = {.text = json_string_value(json_object_get(row, "text")), .text2 = json_string_value(json_object_get(row, "text2"))};
     float *logits = calloc((size_t)n, sizeof *logits);
-    fv_graph *g = fv_graph_new(NULL, NULL);
-    if (fv_prepare_rows(&rows, m->tokenizer, m->encoder.config.max_len, &text, 1, &encoding, &cut, &err) != FV_OK) fail_msg("%s", err.text);
-    check_ids(&encoding, json_object_get(row, "ids"), text.text);
-    assert_int_equal(fv_sampler_init(&sampler, &rows, 2048, 0, &err), FV_OK);
-    if (fv_infer_rows(&m->encoder, g, &sampler, logits, NULL, NULL, &err) != FV_OK) fail_msg("%s", err.text);
+    fv_session *s = fv_session_new(m, NULL, &err);
+    assert_true(logits && s);
+    if (fv_session_logits(s, &text, 1, logits, NULL, NULL, &err) != FV_OK) fail_msg("%s", err.text);
+    check_ids(&s->encoding, json_object_get(row, "ids"), text.text);
     double most = difference(logits, json_object_get(row, "logits"), n);
-    fv_graph_free(g);
-    fv_sampler_release(&sampler);
-    fv_token_rows_release(&rows);
-    fv_encoding_release(&encoding);
+    fv_session_free(s);
     free(logits);
     return most;
 }

@@ -26,6 +26,7 @@ static void begin_options(fv_train_options *o, const char *train, const char *va
     o->batch_tokens = 128;
     o->accumulate = 2;
     o->patience = 50;
+    o->wide = true;
 }
 
 static void begin_toy(fv_train_options *o, const char *out)
@@ -36,7 +37,7 @@ static void begin_toy(fv_train_options *o, const char *out)
 /* The weights of a training that nothing stopped. */
 static const char *undisturbed(void)
 {
-    static char hex[65];
+    static char hex[129];
     if (*hex) return hex;
     fv_train_options o;
     begin_toy(&o, "undisturbed");

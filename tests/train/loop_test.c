@@ -124,6 +124,7 @@ static void threads_do_not_matter(void **state)
     fv_train_options o;
     toy_options(&o, toy_classes("train.tsv", 0, 120), toy_classes("valid.tsv", 120, 150), "unused");
     o.width = 64;
+    o.wide = true;
     o.steps = 12;
     o.batch_tokens = 700;
     const char *one = train_with_threads(&o, 1, "threads-1");

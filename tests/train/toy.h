@@ -12,11 +12,11 @@ const char *toy_sets(const char *name, int first, int last);     /* text, label:
 const char *toy_numbers(const char *name, int first, int last);  /* text, label: a number, the sum of two words' */
 const char *toy_text(const char *name, const char *text);
 
-/* One layer of 32 numbers, no waiting: o->train, valid and out are copied paths of scratch files NAME. */
+/* One layer of 32 numbers, no wide part, no waiting: o->train, valid and out are copied paths of scratch files NAME. */
 void toy_options(fv_train_options *o, const char *train, const char *valid, const char *out);
 /* fv_train, which must succeed. */
 void toy_train(const fv_train_options *o);
-/* SHA-256 of FOLDER/model.safetensors. */
+/* SHA-256 of the weights in FOLDER: model.safetensors, and wide.safetensors if it is there. */
 const char *toy_hash(const char *folder);
 /* The model of a short training on toy_classes, made at the first call: its folder. */
 const char *toy_model(void);
