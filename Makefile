@@ -204,6 +204,7 @@ $(BUILD)/gen/op_table.c: $(GEN) ;
 # ARM by default, on x86 not. Clang does not know the flag.
 NEON_FLAGS := $(if $(ARM),$(if $(findstring clang,$(shell $(CC) --version)),,-fno-schedule-insns))
 isa_flags = $(if $(findstring /cpu/avx512,$(1)),-mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma) \
+    $(if $(findstring /cpu/avx512_bf16,$(1)),-mavx512bf16) $(if $(findstring /cpu/avx512_vnni,$(1)),-mavx512vnni) \
     $(if $(findstring /cpu/avx2,$(1)),-mavx2 -mfma) $(if $(findstring /cpu/neon,$(1)),$(NEON_FLAGS))
 
 say = @mkdir -p $(@D); echo '$(1) $@'; $(if $(V),set -x;)

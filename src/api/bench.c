@@ -40,16 +40,20 @@ static double time_calls(fv_bench_fn fn, void *arg, int calls)
     return (fv_now() - begun) / calls;
 }
 
+static double (*const peaks[])(fv_pool *) = {[FV_PRECISION_F32] = fv_peak_fma, [FV_PRECISION_BF16] = fv_peak_bf16, [FV_PRECISION_INT8] = fv_peak_int8};
+static const char *const precisions[] = {[FV_PRECISION_F32] = "float32", [FV_PRECISION_BF16] = "bf16", [FV_PRECISION_INT8] = "int8"};
+
 void fv_bench_case(fv_bench_run *run, const char *name, const char *unit, double units, double scale, double flops, fv_bench_fn fn, void *arg)
 {
     double values[TURNS];
     if (!fv_bench_wanted(run, name)) return;
     double once = time_calls(fn, arg, 2), seconds[TURNS];
     int calls = (int)fmax(1, turn_seconds / once);
-    run->peak = fmax(run->peak, 1e9 * fv_peak_fma(run->pool));
+    double *peak = &run->peaks[run->precision];
+    *peak = fmax(*peak, 1e9 * peaks[run->precision](run->pool));
     for (int i = 0; i < TURNS; i++) values[i] = units / (seconds[i] = time_calls(fn, arg, calls)) / scale;
     qsort(seconds, TURNS, sizeof *seconds, by_value);
-    fv_bench_report(run, name, unit, fv_pool_threads(run->pool), values, TURNS, flops / seconds[TURNS / 2] / run->peak);
+    fv_bench_report(run, name, unit, fv_pool_threads(run->pool), values, TURNS, *peak > 0 ? flops / seconds[TURNS / 2] / *peak : 0);
 }
 
 static float *drawn(size_t n, fv_err *err)
@@ -62,14 +66,22 @@ static float *drawn(size_t n, fv_err *err)
 
 /* ---- peak ---- */
 
+/* bf16 and int8 only where the processor has instructions for them. */
+static void bench_multiply_add(fv_bench_run *run, fv_precision precision)
+{
+    char name[64];
+    double values[TURNS];
+    snprintf(name, sizeof name, "%s multiply-add", precisions[precision]);
+    if (!fv_bench_wanted(run, name)) return;
+    for (int i = 0; i < TURNS; i++) values[i] = peaks[precision](run->pool);
+    if (values[0] > 0) fv_bench_report(run, name, "GFLOP/s", fv_pool_threads(run->pool), values, TURNS, 0);
+}
+
 static fv_status bench_peak(fv_bench_run *run, fv_err *err)
 {
     double values[TURNS];
     const size_t bytes = (size_t)256 << 20;
-    if (fv_bench_wanted(run, "float32 multiply-add")) {
-        for (int i = 0; i < TURNS; i++) values[i] = fv_peak_fma(run->pool);
-        fv_bench_report(run, "float32 multiply-add", "GFLOP/s", fv_pool_threads(run->pool), values, TURNS, 0);
-    }
+    for (fv_precision p = FV_PRECISION_F32; p <= FV_PRECISION_INT8; p++) bench_multiply_add(run, p);
     if (!fv_bench_wanted(run, "memory triad")) return FV_OK;
     for (int i = 0; i < TURNS; i++)
         if ((values[i] = fv_peak_memory(run->pool, bytes, err)) <= 0) return FV_E_MEMORY;
@@ -89,15 +101,31 @@ static void run_product(void *arg)
 
 typedef struct epilogue { const char *name; bool bias; fv_act act; bool residual; } epilogue;
 
+/* Weights [n,k] packed as the precision wants them. */
+static fv_packed *packed_weights(fv_precision precision, const float *b, int n, int k, fv_pool *pool, fv_err *err)
+{
+    if (precision == FV_PRECISION_F32) return fv_packed_new(b, k, true, k, n, pool, err);
+    if (precision == FV_PRECISION_BF16) return fv_packed_new_bf16(b, k, true, k, n, pool, err);
+    int8_t *q = fv_alloc((size_t)n * (size_t)k, err);
+    float *scales = fv_alloc((size_t)n * sizeof *scales, err);
+    fv_packed *packed = NULL;
+    if (q && scales) {
+        fv_quantize_weights(q, k, scales, b, k, n, k);
+        packed = fv_packed_new_int8(q, k, scales, k, n, err);
+    }
+    fv_free(q), fv_free(scales);
+    return packed;
+}
+
 static fv_status bench_product(fv_bench_run *run, int m, int k, int n, const epilogue *e, fv_err *err)
 {
     char name[96];
-    snprintf(name, sizeof name, "float32 %dx%dx%d %s", m, k, n, e->name);
+    snprintf(name, sizeof name, "%s %dx%dx%d %s", precisions[run->precision], m, k, n, e->name);
     if (!fv_bench_wanted(run, name)) return FV_OK;
     fv_status status = FV_E_MEMORY;
     size_t M = (size_t)m, K = (size_t)k, N = (size_t)n;
     float *a = drawn(M * K, err), *b = drawn(K * N, err), *c = drawn(M * N, err), *r = drawn(M * N, err), *bias = drawn(N, err);
-    fv_packed *packed = b ? fv_packed_new(b, k, true, k, n, run->pool, err) : NULL;
+    fv_packed *packed = b ? packed_weights(run->precision, b, n, k, run->pool, err) : NULL;
     product p = {.pool = run->pool, .g = {.m = m, .n = n, .k = k, .a = a, .lda = k, .b = b, .ldb = k, .b_t = true, .packed = packed, .c = c, .ldc = n,
                  .bias = e->bias ? bias : NULL, .act = e->act, .residual = e->residual ? r : NULL, .ldres = n}};
     p.scratch = fv_alloc(fv_gemm_scratch(&p.g, fv_pool_threads(run->pool)) + 1, err);
@@ -116,9 +144,13 @@ static fv_status bench_gemm(fv_bench_run *run, fv_err *err)
     static const int rows[] = {128, 512, 2048}, shapes[][2] = {{384, 1536}, {512, 2048}, {768, 3072}};
     static const epilogue epilogues[] = {{"bias", true, FV_ACT_NONE, false}, {"bias+gelu", true, FV_ACT_GELU, false}, {"bias+residual", true, FV_ACT_NONE, true}};
     fv_status status = FV_OK;
-    for (size_t s = 0; s < FV_COUNT(shapes); s++)
-        for (size_t m = 0; m < FV_COUNT(rows); m++)
-            for (size_t e = 0; e < FV_COUNT(epilogues); e++) FV_TRY(bench_product(run, rows[m], shapes[s][0], shapes[s][1], &epilogues[e], err));
+    for (run->precision = FV_PRECISION_F32; run->precision <= FV_PRECISION_INT8; run->precision++) {
+        size_t n_epilogues = run->precision == FV_PRECISION_F32 ? FV_COUNT(epilogues) : 1;
+        if (peaks[run->precision](NULL) <= 0) continue;
+        for (size_t s = 0; s < FV_COUNT(shapes); s++)
+            for (size_t m = 0; m < FV_COUNT(rows); m++)
+                for (size_t e = 0; e < n_epilogues; e++) FV_TRY(bench_product(run, rows[m], shapes[s][0], shapes[s][1], &epilogues[e], err));
+    }
 done:
     return status;
 }

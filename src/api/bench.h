@@ -10,7 +10,8 @@ typedef struct fv_bench_run {
     fv_on_bench on_result;
     void *user;
     fv_pool *pool;
-    double peak;     /* best multiply-add rate seen in this run, FLOP/s */
+    fv_precision precision; /* whose peak cases are compared with */
+    double peaks[FV_PRECISION_INT8 + 1]; /* best multiply-add rates seen in this run, FLOP/s */
 } fv_bench_run;
 
 /* One timed call of a case. */

@@ -48,6 +48,26 @@ const fv_isa_table *fv_isa_current(void)
     return table;
 }
 
+const fv_bf16_table *fv_isa_bf16(const fv_isa_table *isa)
+{
+#if defined(__x86_64__)
+    if (isa == &fv_isa_avx512 && fv_bf16_avx512.supported()) return &fv_bf16_avx512;
+#endif
+    (void)isa;
+    return NULL;
+}
+
+/* AVX-512 without its instructions for int8 has those of AVX2. */
+const fv_int8_table *fv_isa_int8(const fv_isa_table *isa)
+{
+#if defined(__x86_64__)
+    if (isa == &fv_isa_avx512 && fv_int8_avx512.supported()) return &fv_int8_avx512;
+    if (isa == &fv_isa_avx512 || isa == &fv_isa_avx2) return &fv_int8_avx2;
+#endif
+    (void)isa;
+    return &fv_int8_plain;
+}
+
 const char *fv_kernels_isa(void) { return fv_isa_current()->name; }
 
 int fv_kernels_list(const char **names, int max)

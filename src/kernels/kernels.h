@@ -2,7 +2,8 @@
  * runs them on the pool; the inner loops come from a table chosen once by what the processor offers.
  *
  *   dispatch.c         picks the table: FOVEA_ISA=plain|avx2|avx512 forces one
- *   gemm.c             packing, blocking, epilogue
+ *   gemm.c             packing, blocking, epilogue, in float32 and bf16
+ *   gemm_int8.c        what int8 adds: scales, quantising, dequantising
  *   attention.c        how a batch is cut, bounds; forward: tiles with an online softmax
  *   attention_backward.c  the gradients, from weights made again
  *   rows.c             norms, activations, losses, embeddings, optimiser, reductions: what walks rows
@@ -10,6 +11,7 @@
  *   cpu/isa.h          the table of inner loops
  *   cpu/plain.c        the truth, in plain C
  *   cpu/simd.inc.c     the same in vectors, compiled once for each instruction set by cpu/avx2.c, cpu/avx512.c
+ *   cpu/words.inc.c    products of words that hold several numbers: cpu/avx512_bf16.c, cpu/avx512_vnni.c, cpu/avx2_int8.c
  *
  * Matrices are row-major float32; `ld` is the distance of rows in floats; columns are unit stride.
  * "add" means: add to what is there, else set it. Results do not depend on the number of threads. */
@@ -31,6 +33,13 @@ typedef enum fv_act { FV_ACT_NONE, FV_ACT_RELU, FV_ACT_GELU, FV_ACT_TANH } fv_ac
 
 typedef struct fv_packed fv_packed; /* B of a product, laid out for the instruction set in use */
 
+/* What a product's operands are rounded to; sums, C and the epilogue are float32 (int8: 32-bit integers, then float32).
+ *   bf16  to nearest even, both operands, while they are packed. Where the processor multiplies pairs of bf16, numbers
+ *         below 2^-126 count as 0, and it rounds sums by a rule of its own: bits differ between instruction sets.
+ *   int8  weights to -127..127 with a scale for each column of B, rows of A to 0..255 with a scale and a zero point
+ *         for each row. Integer sums are exact, so that bits agree between instruction sets as far as `act` does. */
+typedef enum fv_precision { FV_PRECISION_F32, FV_PRECISION_BF16, FV_PRECISION_INT8 } fv_precision;
+
 /* C[m,n] = residual + act(A·B + bias), or C += A·B when `add` (then no epilogue).
  *   a   [m,k], or [k,m] when a_t        b   [k,n], or [n,k] when b_t (as weights [out,in] are stored)
  *   pre NULL, or where A·B + bias goes before the activation, for backward */
@@ -40,6 +49,7 @@ typedef struct fv_gemm {
     int64_t lda, ldb;
     bool a_t, b_t;
     const fv_packed *packed; /* used instead of b when not NULL */
+    fv_precision precision;  /* float32 or bf16; packed B decides it by itself. int8 only so, without a_t and add */
     float *c;
     int64_t ldc;
     bool add;
@@ -55,8 +65,15 @@ size_t fv_gemm_scratch(const fv_gemm *g, int threads); /* bytes that fv_gemm_run
 void fv_gemm_run(const fv_gemm *g, fv_pool *pool, void *scratch);
 /* Packs B for many products. Free with fv_packed_free. */
 fv_packed *fv_packed_new(const float *b, int64_t ldb, bool b_t, int64_t k, int64_t n, fv_pool *pool, fv_err *err);
+fv_packed *fv_packed_new_bf16(const float *b, int64_t ldb, bool b_t, int64_t k, int64_t n, fv_pool *pool, fv_err *err);
+/* From int8 weights [n,k] and n scales, which are copied. k up to 65,536, beyond which sums could overflow: FV_E_ARGUMENT. */
+fv_packed *fv_packed_new_int8(const int8_t *w, int64_t ldw, const float *scales, int64_t k, int64_t n, fv_err *err);
 void fv_packed_free(fv_packed *packed);
 size_t fv_packed_bytes(const fv_packed *packed);
+fv_precision fv_packed_precision(const fv_packed *packed);
+/* Weights [n,k] to int8, each row's largest to 127: w is about scales[row] · q. A row of zeros has scale 1; one that holds
+ * no finite number, a scale that is none, so that it shows. */
+void fv_quantize_weights(int8_t *q, int64_t ldq, float *scales, const float *w, int64_t ldw, int64_t n, int64_t k);
 
 /* ---- Attention ---------------------------------------------------------------------------- */
 
@@ -159,6 +176,9 @@ void fv_adam_step(float *w, float *m, float *v, const float *grad, int64_t n, co
 /* What this processor reaches with `threads` threads: independent multiply-add chains in registers
  * (float32, GFLOP/s), and a[i] = b[i] + s·c[i] over `bytes` of memory (GB/s). Best of several runs. */
 double fv_peak_fma(fv_pool *pool);
+/* The same for products of bf16 and of int8 (a multiply-add counts 2 here too); 0 where the processor has none. */
+double fv_peak_bf16(fv_pool *pool);
+double fv_peak_int8(fv_pool *pool);
 double fv_peak_memory(fv_pool *pool, size_t bytes, fv_err *err); /* 0 on failure */
 
 #endif

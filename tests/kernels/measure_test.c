@@ -8,6 +8,9 @@ static void peaks_are_plausible(void **state)
     double one = fv_peak_fma(NULL);
     assert_true(one > 0.05 && one < 5000);
     assert_true(fv_peak_fma(pool) > 0.05);
+    double bf16 = fv_peak_bf16(NULL), int8 = fv_peak_int8(NULL); /* 0 where there is none */
+    assert_true(bf16 == 0 || (bf16 > 0.05 && bf16 < 10000));
+    assert_true(int8 == 0 || (int8 > 0.05 && int8 < 20000));
     double memory = fv_peak_memory(pool, 6 << 20, NULL);
     assert_true(memory > 0.05 && memory < 20000);
     fv_pool_free(pool);

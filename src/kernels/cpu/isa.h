@@ -86,15 +86,56 @@ typedef struct fv_isa_table {
     double (*fma_chains)(int64_t steps);                                        /* gives back how many operations it did */
 } fv_isa_table;
 
+/* Products in fewer bits. A word, as wide as a float and lying where one would, holds `per_word` neighbours
+ * along k; panels and tiles are those of float32 with words for floats, and k counts words in `tile`,
+ * numbers in `pack`. The last word is filled up with numbers that multiply to 0. */
+typedef struct fv_bf16_table {
+    bool (*supported)(void);
+    int mr, nr;
+    void (*pack)(float *out, int64_t width, const float *x, int64_t ldx, bool transpose, int64_t used, int64_t k);
+    void (*tile)(float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, int64_t k, int rows, int cols, bool add);
+    double (*chains)(int64_t steps);
+} fv_bf16_table;
+
+/* How a row of A is quantised: q = round(x · inverse) + zero, within 0..255; x is about scale · (q - zero). */
+typedef struct fv_quant_row {
+    float scale, inverse;
+    int32_t zero;
+} fv_quant_row;
+
+/* How a tile of integer sums becomes floats: (sum - zero · col_sum) · (scale · col_scale). All of a panel's columns exist. */
+typedef struct fv_dequant {
+    const fv_quant_row *rows;
+    const float *col_scales;
+    const int32_t *col_sums; /* of the int8 weights */
+} fv_dequant;
+
+typedef struct fv_int8_table {
+    bool (*supported)(void);
+    int mr, nr, per_word; /* 4: bytes; 2: 16 bits each, for processors that add no four products of bytes without clipping */
+    /* *low = the smallest of 0 and x, *high = the largest, or NaN when x is not all finite. */
+    void (*range)(const float *x, int64_t n, float *low, float *high);
+    void (*pack_rows)(float *out, int64_t width, const float *x, int64_t ldx, const fv_quant_row *rows, int64_t used, int64_t k);
+    /* c[rows][cols] holds 32-bit integer sums, set or added to; floats once `d` is given, with the last of the sums. */
+    void (*tile)(float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, int64_t k, int rows, int cols, bool add, const fv_dequant *d);
+    double (*chains)(int64_t steps); /* NULL: not worth measuring */
+} fv_int8_table;
+
+extern const fv_int8_table fv_int8_plain;
 extern const fv_isa_table fv_isa_plain;
 #if defined(__x86_64__)
 extern const fv_isa_table fv_isa_avx2, fv_isa_avx512;
+extern const fv_bf16_table fv_bf16_avx512;
+extern const fv_int8_table fv_int8_avx2, fv_int8_avx512;
 #elif defined(__aarch64__)
 extern const fv_isa_table fv_isa_neon;
 #endif
 
 /* The table in use. */
 const fv_isa_table *fv_isa_current(void);
+/* What goes with a table: NULL where bf16 has no instructions of its own (float32's then multiply what was rounded). */
+const fv_bf16_table *fv_isa_bf16(const fv_isa_table *isa);
+const fv_int8_table *fv_isa_int8(const fv_isa_table *isa);
 
 /* A random word of a row: the finaliser "lowbias32" (Wellons 2018) of key + index · golden ratio.
  * Rows' keys differ by fv_mix, so two rows agree by chance only. */

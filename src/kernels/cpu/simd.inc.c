@@ -7,13 +7,7 @@
 #include <math.h>
 
 #include "kernels/cpu/isa.h"
-
-#define INLINE static inline __attribute__((always_inline))
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 32")
-#endif
+#include "kernels/cpu/unroll.h"
 
 /* Loads and stores of a vector of which only `left` lanes may exist: one predictable branch. */
 INLINE vf get(const float *p, int64_t left) { return left >= VL ? vf_load(p) : vf_load_part(p, left); }
@@ -221,11 +215,6 @@ INLINE void tile_body(float *c, int64_t ldc, const float *a, int64_t a_row, int6
     TILE_ONE(tile_rows, rows, 1, FV_TILE_LD, 1) TILE_ONE(tile_rows, rows, 2, FV_TILE_LD, 1)
 #define TILE_PAIR(rows) {tile_##rows##_1, tile_##rows##_2},
 #define TILE_ROWS_PAIR(rows) {tile_rows_##rows##_1, tile_rows_##rows##_2},
-#if MR == 6
-#define EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6)
-#else
-#define EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
-#endif
 
 EACH_ROWS(TILE_FN)
 

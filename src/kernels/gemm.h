@@ -1,0 +1,23 @@
+/* What the files of the products share, and nobody else needs. */
+#ifndef FV_KERNELS_GEMM_H
+#define FV_KERNELS_GEMM_H
+
+#include "kernels/cpu/isa.h"
+
+struct fv_packed {
+    const fv_isa_table *isa; /* whose panels these are */
+    fv_precision precision;
+    int64_t k, n;
+    size_t bytes;
+    float *panels;
+    float *scales;           /* int8: of each column, in whole panels */
+    int32_t *sums;           /* and of its weights */
+};
+
+/* int8: how each row of A is quantised, into rows[g->m]. */
+void fv_quantize_rows(fv_quant_row *rows, const fv_gemm *g, const fv_int8_table *table, fv_pool *pool);
+
+/* Longest run of words along k that a block holds; a panel's blocks follow each other. */
+int64_t fv_gemm_k_block(int64_t words);
+
+#endif
