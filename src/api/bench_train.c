@@ -112,7 +112,7 @@ static fv_status bench_encoder(fv_bench_run *run, int layers, int width, int hea
     snprintf(name, sizeof name, "encoder %dx%d float32 %s", layers, width, mixed ? "mixed lengths" : "equal lengths");
     if (!fv_bench_wanted(run, name)) return FV_OK;
     fv_encoder_config config = {
-        .vocab = 8000, .layers = layers, .width = width, .heads = heads, .ffn = 4 * width, .max_len = 128, .types = 2, .outputs = LABELS,
+        .vocab = width >= 512 ? 30522 : 8000, /* BERT's, as the peer that bench/peers runs has it */ .layers = layers, .width = width, .heads = heads, .ffn = 4 * width, .max_len = 128, .types = 2, .outputs = LABELS,
         .act = FV_ACT_GELU, .norm_eps = 1e-12, .dropout = 0.1, .attention_dropout = 0.1, .init_deviation = 0.02,
     };
     rig r = {.pool = run->pool};
