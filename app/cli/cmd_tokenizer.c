@@ -87,7 +87,7 @@ static int next_text(void *user, const char **text, size_t *len, fv_err *err)
 static fv_status output_path(char path[FV_PATH_MAX], const char *out, fv_err *err)
 {
     size_t len = strlen(out);
-    if (len > 5 && strcmp(out + len - 5, ".json") == 0) return fv_path_join(path, ".", out, err);
+    if (len > 5 && strcmp(out + len - 5, ".json") == 0) return fv_path_join(path, "", out, err);
     fv_status status = fv_folder_make(out, err);
     return status ? status : fv_path_join(path, out, "tokenizer.json", err);
 }

@@ -32,6 +32,20 @@ static fv_status add_word(const fv_wordpiece *wp, fv_buf *out, const char *text,
     return status == FV_OK ? fv_buf_puts(out, text, err) : status;
 }
 
+/* FV_META is a space, and nothing in the first token, where it was put in front. */
+static fv_status add_piece(const fv_unigram *u, fv_buf *out, const fv_token *token, bool first, fv_err *err)
+{
+    fv_status status = FV_OK;
+    const char *p = token->bytes, *end = p + token->n_bytes;
+    while (p < end && status == FV_OK) {
+        bool meta = end - p >= FV_META_LEN && memcmp(p, FV_META, FV_META_LEN) == 0;
+        if (!meta) status = fv_buf_putc(out, *p, err);
+        else if (!first || u->prepend == FV_PREPEND_NEVER) status = fv_buf_putc(out, ' ', err);
+        p += meta ? FV_META_LEN : 1;
+    }
+    return status;
+}
+
 static fv_status join(const fv_tokenizer *t, const int32_t *ids, size_t n, fv_buf *out, fv_err *err)
 {
     fv_status status = fv_buf_reserve(out, 1, err);
@@ -40,6 +54,7 @@ static fv_status join(const fv_tokenizer *t, const int32_t *ids, size_t n, fv_bu
         const fv_token *token = &t->tokens[ids[i]];
         if (token->special) continue;
         if (t->kind == FV_TOKENIZER_WORDPIECE) status = add_word(&t->wordpiece, out, token->text, first, err);
+        else if (t->kind == FV_TOKENIZER_UNIGRAM) status = add_piece(&t->unigram, out, token, first, err);
         else status = fv_buf_add(out, token->bytes, token->n_bytes, err);
         first = false;
     }

@@ -36,6 +36,7 @@ typedef struct scratch {
     pcre2_match_data *match;
     fv_normalized normalized;
     fv_buf prefixed;
+    fv_meta meta;
 } scratch;
 
 /* One call at work. Positions are in the normalised text of the gap at hand. */
@@ -186,6 +187,73 @@ static fv_status encode_words(encoder *e, const char *text, size_t len, size_t a
     return status;
 }
 
+/* Tokens of a piece at `from` of the scratch's meta text, whose own position is `at`. */
+static void emit_unigram(encoder *e, const int32_t *ids, const uint32_t *lens, size_t n, size_t from, size_t at)
+{
+    const uint32_t *origin = e->s->meta.at;
+    for (size_t i = 0; i < n; i++) {
+        emit(e, ids[i], at + origin[from], at + origin[from + lens[i]]);
+        from += lens[i];
+    }
+}
+
+/* Whether the ids alone tell the lengths, so that they may be remembered without them. */
+static bool tells_lengths(const fv_tokenizer *t, const int32_t *ids, const uint32_t *lens, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] == t->unigram.unk || lens[i] != t->tokens[ids[i]].n_bytes) return false;
+    return true;
+}
+
+static fv_status solve_unigram(encoder *e, const char *piece, size_t len, int32_t *ids, uint32_t *lens, size_t *n)
+{
+    uint32_t hash = 0;
+    cached *slot = len <= CACHE_PIECE ? cache_slot(e->s, piece, len, &hash) : NULL;
+    if (slot && slot->hash == hash && slot->len == len && memcmp(slot->piece, piece, len) == 0) {
+        *n = slot->n;
+        memcpy(ids, slot->ids, slot->n * sizeof *ids);
+        for (size_t i = 0; i < *n; i++) lens[i] = e->t->tokens[ids[i]].n_bytes;
+        return FV_OK;
+    }
+    fv_status status = fv_unigram_piece(&e->t->unigram, piece, len, ids, lens, n, e->err);
+    if (status == FV_OK && slot && tells_lengths(e->t, ids, lens, *n)) remember(slot, hash, piece, len, ids, *n);
+    return status;
+}
+
+static fv_status encode_unigram_piece(encoder *e, size_t from, size_t len, size_t at)
+{
+    fv_status status = FV_OK;
+    int32_t few_ids[FV_BPE_SHORT], *ids = few_ids;
+    uint32_t few_lens[FV_BPE_SHORT], *lens = few_lens;
+    size_t n;
+    if (len > FV_BPE_SHORT) {
+        ids = fv_alloc(len * sizeof *ids, e->err);
+        lens = fv_alloc(len * sizeof *lens, e->err);
+        if (!ids || !lens) { status = FV_E_MEMORY; goto done; }
+    }
+    FV_TRY(solve_unigram(e, e->s->meta.text.data + from, len, ids, lens, &n));
+    FV_TRY(reserve(e->out, n, e->err));
+    emit_unigram(e, ids, lens, n, from, at);
+done:
+    if (ids != few_ids) fv_free(ids);
+    if (lens != few_lens) fv_free(lens);
+    return status;
+}
+
+/* `at` is 0 only where a gap begins, and the span's input byte is 0 only in the first one. */
+static fv_status encode_unigram(encoder *e, const char *text, size_t len, size_t at)
+{
+    fv_status status = FV_OK;
+    bool first = at == 0 && e->span->begin == 0;
+    FV_TRY(fv_meta_fill(&e->s->meta, &e->t->unigram, text, len, first, e->err));
+    for (size_t from = 0, n; from < e->s->meta.text.len; from += n) {
+        n = fv_meta_piece(&e->s->meta, &e->t->unigram, from);
+        FV_TRY(encode_unigram_piece(e, from, n, at));
+    }
+done:
+    return status;
+}
+
 static fv_status encode_pieces(encoder *e, const char *text, size_t len, size_t at)
 {
     fv_status status = FV_OK;
@@ -216,7 +284,9 @@ done:
 static fv_status encode_stretch(encoder *e, const char *text, size_t len, size_t at)
 {
     if (len == 0) return FV_OK;
-    return e->t->kind == FV_TOKENIZER_WORDPIECE ? encode_words(e, text, len, at) : encode_pieces(e, text, len, at);
+    if (e->t->kind == FV_TOKENIZER_WORDPIECE) return encode_words(e, text, len, at);
+    if (e->t->kind == FV_TOKENIZER_UNIGRAM) return encode_unigram(e, text, len, at);
+    return encode_pieces(e, text, len, at);
 }
 
 /* A part of the input without raw added tokens: normalised, then cut at those found afterwards. */
@@ -309,6 +379,7 @@ void fv_encoding_release(fv_encoding *encoding)
         pcre2_match_data_free(s->match);
         fv_normalized_release(&s->normalized);
         fv_buf_release(&s->prefixed);
+        fv_meta_release(&s->meta);
     }
     void *blocks[] = {encoding->ids, encoding->begins, encoding->ends, encoding->types, s};
     for (size_t i = 0; i < FV_COUNT(blocks); i++) fv_free(blocks[i]);

@@ -87,6 +87,7 @@ void fv_tokenizer_close(fv_tokenizer *tokenizer)
     fv_finder_release(&tokenizer->after);
     fv_bpe_release(&tokenizer->bpe);
     fv_wordpiece_release(&tokenizer->wordpiece);
+    fv_unigram_release(&tokenizer->unigram);
     fv_map_release(&tokenizer->ids);
     fv_arena_release(&tokenizer->arena);
     fv_free(tokenizer);
@@ -182,11 +183,32 @@ done:
     return status;
 }
 
+/* Tokens that stand for a byte give it back when they are decoded. */
+static fv_status seal_unigram(fv_tokenizer *t, fv_err *err)
+{
+    fv_status status = fv_unigram_init(&t->unigram, t->tokens, t->n, &t->ids, err);
+    for (int byte = 0; byte < 256 && status == FV_OK && t->unigram.has_bytes; byte++) {
+        fv_token *token = &t->tokens[t->unigram.byte_ids[byte]];
+        char c = (char)byte;
+        if (!(token->bytes = fv_arena_strndup(&t->arena, &c, 1, err))) return FV_E_MEMORY;
+        token->n_bytes = 1;
+    }
+    return status;
+}
+
+static fv_status seal_kind(fv_tokenizer *t, const char *where, fv_err *err)
+{
+    switch (t->kind) {
+    case FV_TOKENIZER_WORDPIECE: return fv_wordpiece_init(&t->wordpiece, t->tokens, t->n, err);
+    case FV_TOKENIZER_UNIGRAM: return seal_unigram(t, err);
+    default: return seal_bytes(t, where, err);
+    }
+}
+
 fv_status fv_tokenizer_seal(fv_tokenizer *tokenizer, const char *where, fv_err *err)
 {
     fv_status status = FV_OK;
-    if (tokenizer->kind == FV_TOKENIZER_BPE) FV_TRY(seal_bytes(tokenizer, where, err));
-    else FV_TRY(fv_wordpiece_init(&tokenizer->wordpiece, tokenizer->tokens, tokenizer->n, err));
+    FV_TRY(seal_kind(tokenizer, where, err));
     FV_TRY(fv_finder_init(&tokenizer->raw, tokenizer->added, tokenizer->n_added, false, err));
     FV_TRY(fv_finder_init(&tokenizer->after, tokenizer->added, tokenizer->n_added, true, err));
 done:

@@ -1,7 +1,7 @@
 /* Inside of a tokenizer, for this room's files only; everyone else uses fv_tokenizer_* of fovea.h.
  *
  * A tokenizer is four steps: normalise the text (utf8proc), split it into pieces (by a pattern, pcre2,
- * or by BERT's rules), turn each piece into ids (BPE, WordPiece), and frame the ids with [CLS] and [SEP].
+ * or by BERT's rules), turn each piece into ids (BPE, WordPiece, unigram), and frame the ids with [CLS] and [SEP].
  * It is immutable once made, so threads share it; what a call needs to scribble on lives in the
  * caller's fv_encoding.
  *
@@ -12,6 +12,7 @@
  *   bpe_train.c   learning merges from texts
  *   trie.c        tokens that begin at a place
  *   wordpiece.c   the longest known token first; wordpiece_train.c learns them
+ *   unigram.c     the most probable pieces; metaspace.c their spaces
  *   encode.c      the four steps for one text, and back from ids
  *   tokenizer.c   making and closing one; the vocabulary; training's public call
  *   tokenizer_json.c   reading and writing tokenizer.json (Hugging Face tokenizers 0.2x, version "1.0")
@@ -249,6 +250,45 @@ size_t fv_wordpiece_word(const fv_wordpiece *wp, const char *word, size_t n, int
 /* Names what is learned from counted words: special tokens, the alphabet, merges. */
 fv_status fv_wordpiece_learn(fv_tokenizer *tokenizer, const fv_trainer *trainer, int vocab, int min_count, fv_err *err);
 
+/* ---- unigram.c, metaspace.c --------------------------------------------------------------- */
+
+/* SentencePiece's stand-in for a space, U+2581. */
+#define FV_META "\xe2\x96\x81"
+#define FV_META_LEN 3
+
+typedef enum fv_prepend { FV_PREPEND_ALWAYS, FV_PREPEND_FIRST, FV_PREPEND_NEVER } fv_prepend;
+
+typedef struct fv_unigram {
+    double *scores; /* [n_scores] log probabilities; the tokenizer's arena holds them */
+    int32_t n_scores;
+    int32_t unk;    /* -1: none */
+    bool byte_fallback, has_bytes;
+    fv_prepend prepend; /* FV_META before a text (always), before the input (first) */
+    bool whole;         /* a text is one piece: it is not cut before each FV_META */
+    int32_t byte_ids[256];
+    double unk_score;
+    fv_trie trie;
+} fv_unigram;
+
+/* Scores, unk and byte_fallback are set. */
+fv_status fv_unigram_init(fv_unigram *u, const fv_token *tokens, int32_t n, const fv_map *ids, fv_err *err);
+void fv_unigram_release(fv_unigram *u);
+/* Ids of one piece and the bytes of each, into ids[len] and lens[len]. */
+fv_status fv_unigram_piece(const fv_unigram *u, const char *piece, size_t len, int32_t *ids, uint32_t *lens, size_t *n, fv_err *err);
+
+/* Spaces of a text as FV_META, and one before it where asked. at[i] is the text's byte that byte i
+ * came from. */
+typedef struct fv_meta {
+    fv_buf text;
+    uint32_t *at; /* [text.len + 1] */
+    size_t at_capacity;
+} fv_meta;
+/* `first`: the text is where the input begins. */
+fv_status fv_meta_fill(fv_meta *meta, const fv_unigram *u, const char *text, size_t len, bool first, fv_err *err);
+/* The piece at `from`: up to the next FV_META, or all. */
+size_t fv_meta_piece(const fv_meta *meta, const fv_unigram *u, size_t from);
+void fv_meta_release(fv_meta *meta);
+
 typedef enum fv_frame_kind { FV_FRAME_FIRST, FV_FRAME_SECOND, FV_FRAME_TOKEN } fv_frame_kind;
 
 /* One step of putting ids together: a text, or a special token. */
@@ -278,6 +318,7 @@ struct fv_tokenizer {
     fv_finder raw, after; /* added tokens to find before and after normalisation */
     fv_bpe bpe;             /* each: only of that kind */
     fv_wordpiece wordpiece;
+    fv_unigram unigram;
     bool framed;       /* the frames came from a template: written back */
     fv_frame one, two; /* for one text and for a pair */
     uint64_t serial;   /* never used twice in a process: tells caches whose they are */

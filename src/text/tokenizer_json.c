@@ -359,7 +359,8 @@ static fv_status read_kind(const fv_json_source *s, const json_t *model)
     const json_t *type = json_object_get(model, "type");
     if (!type || fv_json_is_type(model, "BPE")) s->t->kind = FV_TOKENIZER_BPE; /* old files do not say it */
     else if (fv_json_is_type(model, "WordPiece")) s->t->kind = FV_TOKENIZER_WORDPIECE;
-    else return fv_json_refuse(s, "model.type", type, "\"BPE\" or \"WordPiece\"");
+    else if (fv_json_is_type(model, "Unigram")) s->t->kind = FV_TOKENIZER_UNIGRAM;
+    else return fv_json_refuse(s, "model.type", type, "\"BPE\", \"WordPiece\" or \"Unigram\"");
     return FV_OK;
 }
 
@@ -387,6 +388,26 @@ done:
     return status;
 }
 
+static fv_status read_unigram_parts(const fv_json_source *s, const json_t *tree, const json_t *model)
+{
+    fv_status status = FV_OK;
+    FV_TRY(read_normalizer(s, json_object_get(tree, "normalizer")));
+    FV_TRY(fv_json_metaspace(s, json_object_get(tree, "pre_tokenizer")));
+    FV_TRY(fv_json_unigram(s, model, json_object_get(tree, "added_tokens")));
+    FV_TRY(fv_json_metaspace_decoder(s, json_object_get(tree, "decoder")));
+done:
+    return status;
+}
+
+static fv_status read_parts(const fv_json_source *s, const json_t *tree, const json_t *model)
+{
+    switch (s->t->kind) {
+    case FV_TOKENIZER_WORDPIECE: return read_wordpiece_parts(s, tree, model);
+    case FV_TOKENIZER_UNIGRAM: return read_unigram_parts(s, tree, model);
+    default: return read_byte_level_parts(s, tree, model);
+    }
+}
+
 static fv_status read_tree(const fv_json_source *s, const json_t *tree)
 {
     fv_status status = FV_OK;
@@ -394,7 +415,7 @@ static fv_status read_tree(const fv_json_source *s, const json_t *tree)
     if (!json_is_object(tree)) return fv_json_refuse(s, "the file", tree, "an object with \"model\"");
     if (version && !(json_is_string(version) && strcmp(json_string_value(version), "1.0") == 0)) return fv_json_refuse(s, "version", version, "\"1.0\"");
     FV_TRY(read_kind(s, model));
-    FV_TRY(s->t->kind == FV_TOKENIZER_BPE ? read_byte_level_parts(s, tree, model) : read_wordpiece_parts(s, tree, model));
+    FV_TRY(read_parts(s, tree, model));
     FV_TRY(read_post_processor(s, json_object_get(tree, "post_processor")));
     FV_TRY(fv_tokenizer_seal(s->t, s->where, s->err));
 done:

@@ -2,6 +2,7 @@
  *
  *   json_refuse.c     messages and small questions
  *   json_words.c      what WordPiece files say
+ *   json_unigram.c    what unigram files say
  *   vocab.c           BERT's vocab.txt
  *   tokenizer_json.c  the whole; what byte-level BPE files say
  *   tokenizer_save.c  writing */
@@ -48,6 +49,12 @@ fv_status fv_json_bert_pre_tokenizer(const fv_json_source *s, const json_t *valu
 fv_status fv_json_wordpiece(const fv_json_source *s, const json_t *model, const json_t *added);
 fv_status fv_json_wordpiece_decoder(const fv_json_source *s, const json_t *value);
 fv_status fv_json_bert_frame(const fv_json_source *s, const json_t *value);
+
+/* ---- json_unigram.c ----------------------------------------------------------------------- */
+
+fv_status fv_json_metaspace(const fv_json_source *s, const json_t *value);
+fv_status fv_json_unigram(const fv_json_source *s, const json_t *model, const json_t *added);
+fv_status fv_json_metaspace_decoder(const fv_json_source *s, const json_t *value);
 
 /* ---- vocab.c ------------------------------------------------------------------------------ */
 

@@ -34,9 +34,16 @@ static json_t *write_byte_level(bool prefix_space, bool regex)
     return json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", prefix_space, "trim_offsets", 0, "use_regex", regex);
 }
 
+static json_t *write_metaspace(const fv_tokenizer *t)
+{
+    static const char *const names[] = {"always", "first", "never"};
+    return json_pack("{s:s, s:s, s:s, s:b}", "type", "Metaspace", "replacement", FV_META, "prepend_scheme", names[t->unigram.prepend], "split", !t->unigram.whole);
+}
+
 static json_t *write_pre_tokenizer(const fv_tokenizer *t)
 {
     if (t->kind == FV_TOKENIZER_WORDPIECE) return json_pack("{s:s}", "type", "BertPreTokenizer");
+    if (t->kind == FV_TOKENIZER_UNIGRAM) return write_metaspace(t);
     if (t->gpt2 || !t->splitter.pattern) return write_byte_level(t->prefix_space, t->gpt2);
     return json_pack("{s:s, s:[{s:s, s:{s:s}, s:s, s:b}, o]}", "type", "Sequence", "pretokenizers",
                      "type", "Split", "pattern", "Regex", t->splitter.pattern, "behavior", "Isolated", "invert", 0,
@@ -128,15 +135,36 @@ static json_t *write_wordpiece(const fv_tokenizer *t)
                      "continuing_subword_prefix", wp->prefix, "max_input_chars_per_word", (json_int_t)wp->max_chars, "vocab", write_vocab(t));
 }
 
+static json_t *write_scores(const fv_tokenizer *t)
+{
+    json_t *list = json_array();
+    for (int32_t id = 0; id < t->unigram.n_scores; id++) {
+        if (json_array_append_new(list, json_pack("[s, f]", t->tokens[id].text, t->unigram.scores[id])) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+static json_t *write_unigram(const fv_tokenizer *t)
+{
+    const fv_unigram *u = &t->unigram;
+    return json_pack("{s:s, s:o, s:o, s:b}", "type", "Unigram", "unk_id", u->unk < 0 ? json_null() : json_integer(u->unk),
+                     "vocab", write_scores(t), "byte_fallback", u->byte_fallback);
+}
+
 static json_t *write_decoder(const fv_tokenizer *t)
 {
     if (t->kind == FV_TOKENIZER_BPE) return write_byte_level(false, false);
+    if (t->kind == FV_TOKENIZER_UNIGRAM) return write_metaspace(t);
     return json_pack("{s:s, s:s, s:b}", "type", "WordPiece", "prefix", t->wordpiece.prefix, "cleanup", t->wordpiece.cleanup);
 }
 
 static json_t *write_model(const fv_tokenizer *t)
 {
     if (t->kind == FV_TOKENIZER_WORDPIECE) return write_wordpiece(t);
+    if (t->kind == FV_TOKENIZER_UNIGRAM) return write_unigram(t);
     return json_pack("{s:s, s:n, s:n, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token",
                      "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0, "ignore_merges", 0,
                      "vocab", write_vocab(t), "merges", write_merges(t));

@@ -211,7 +211,7 @@ static void assert_refused(const parts *p, const char *message)
 static void what_is_not_supported_is_refused(void **state)
 {
     (void)state;
-    REFUSED(model, "\"type\": \"WordLevel\", ", "model.type is \"WordLevel\"; expected \"BPE\" or \"WordPiece\"");
+    REFUSED(model, "\"type\": \"WordLevel\", ", "model.type is \"WordLevel\"; expected \"BPE\", \"WordPiece\" or \"Unigram\"");
     REFUSED(model, "\"type\": 3, ", "model.type is 3");
     REFUSED(model, "\"dropout\": 0.1, ", "model.dropout is the real number 0.1; expected null");
     REFUSED(model, "\"byte_fallback\": true, ", "model.byte_fallback is true");

@@ -5,13 +5,13 @@
 #   build/fovea tokenizer train tests/golden/tokenizer/corpus.txt --lines --kind wordpiece --vocab 600 \
 #       --lowercase --out tests/golden/tokenizer/words.json
 #   python3 tests/golden/tokenizer/record.py
-# foreign.json is that library's own: GPT-2's pattern with a space put in front, no template, and an
+# unigram.json is that library's own. So is foreign.json: GPT-2's pattern with a space put in front, no template, and an
 # added token that is looked for after normalisation.
 import json
 import os
 import unicodedata
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 here = os.path.dirname(__file__)
 PAIRS = [("where is my parcel", "已经三天没有更新了"), ("", "x"), ("lamp [SEP] lamp", "")]
@@ -79,6 +79,18 @@ def train_foreign():
     return t
 
 
+def train_unigram():
+    t = Tokenizer(models.Unigram())
+    t.normalizer = normalizers.NFKC()
+    t.pre_tokenizer = pre_tokenizers.Metaspace()
+    t.decoder = decoders.Metaspace()
+    trainer = trainers.UnigramTrainer(vocab_size=400, special_tokens=["<unk>", "</s>"], unk_token="<unk>", show_progress=False)
+    t.train([os.path.join(here, "corpus.txt")], trainer)
+    t.save(os.path.join(here, "unigram.json"))
+    return t
+
+
 record("ours.jsonl", Tokenizer.from_file(os.path.join(here, "ours.json")))
 record("foreign.jsonl", train_foreign())
 record("words.jsonl", Tokenizer.from_file(os.path.join(here, "words.json")))
+record("unigram.jsonl", train_unigram())
