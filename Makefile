@@ -124,7 +124,7 @@ SUPPORT_SRC := $(filter-out $(TEST_SRC) tests/fuzz/% tests/golden/%,$(ALL_TEST_S
 BENCH_SRC := $(sort $(wildcard bench/*.c))
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
-LIB_OBJ := $(call objects,$(LIB_SRC)) $(if $(wildcard src/graph/op.h),$(BUILD)/obj/gen/op_table.o)
+LIB_OBJ := $(call objects,$(LIB_SRC)) $(BUILD)/obj/gen/op_table.o
 APP_OBJ := $(call objects,$(APP_SRC))
 TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 FUZZERS := $(patsubst tests/fuzz/%_fuzz.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
@@ -137,7 +137,7 @@ SUPPORT_LIB := $(BUILD)/obj/tests/libsupport.a
 
 # ---- Targets for people ----------------------------------------------------------------------
 
-all: $(STATIC) $(SHARED) $(if $(APP_SRC),$(BUILD)/fovea) ## the library and the program, into build/
+all: $(STATIC) $(SHARED) $(BUILD)/fovea ## the library and the program, into build/
 .DEFAULT_GOAL := all
 
 help: ## this list
