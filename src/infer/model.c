@@ -122,6 +122,7 @@ static fv_status open_head(fv_model *m, fv_err *err)
     if (!tree) return err ? err->status : FV_E_FORMAT;
     fv_status status = fv_model_head_from_json(&m->head, tree, path, err);
     if (status == FV_OK && m->head.kind != FV_LABELS_REGRESSION && m->head.labels.n < 1) status = FV_FAIL(err, FV_E_FORMAT, "%s: no labels", path);
+    m->net.has_wide = json_object_get(json_object_get(tree, "files"), FV_WIDE_FILE) != NULL; /* what is listed must not go missing unseen */
     json_decref(tree);
     return status;
 }
@@ -149,7 +150,7 @@ static fv_status open_wide(fv_model *m, fv_err *err)
     fv_status status = FV_OK;
     char path[FV_PATH_MAX];
     FV_TRY(fv_path_join(path, m->folder, FV_WIDE_FILE, err));
-    if (!fv_file_exists(path)) return FV_OK;
+    if (!m->net.has_wide && !fv_file_exists(path)) return FV_OK;
     FV_TRY(fv_safetensors_open(&m->wide_file, path, err));
     FV_TRY(fv_wide_load(&m->net.wide, &m->wide_file, m->net.encoder.config.outputs, err));
     FV_TRY(fv_wide_add_param(&m->net.wide, &m->net.encoder.params, m->net.encoder.config.outputs, err));

@@ -5,7 +5,8 @@
  *   logits = transformer(text) + Σ over n-grams of the text: tf·idf · weight[n-gram]
  *
  * It lies in wide.safetensors beside the model: "hashes" U64 [F] ascending, "idf" F32 [F], "weight"
- * F32 [F, L]. A folder without that file is the Transformer alone. */
+ * F32 [F, L]. A folder without that file is the Transformer alone, unless its
+ * fovea.json lists the file. */
 #ifndef FV_MODELS_WIDE_H
 #define FV_MODELS_WIDE_H
 

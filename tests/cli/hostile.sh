@@ -49,9 +49,7 @@ for file in config.json fovea.json tokenizer.json model.safetensors wide.safeten
     done
     expect_equal "$file cut" "$wrong" ""
     rm bad/$file
-    if [ $file != wide.safetensors ]; then
-        expect_equal "$file missing" "$(ask; echo "$status" "$messages" | grep -c "^[13] .*$file")" 1
-    fi
+    expect_equal "$file missing" "$(ask; echo "$status" "$messages" | grep -c "^[13] .*$file")" 1
     mkdir bad/$file
     expect_equal "$file is a folder" "$(ask; echo "$status" "$messages" | grep -c "^[13] .*$file")" 1
     rmdir bad/$file
