@@ -10,6 +10,14 @@
 #include "base/mem.h"
 #include "train/toy.h"
 
+/* ThreadSanitizer makes learning ten times slower, and what is learned has nothing to do with threads. */
+static void skip_if_slow(void)
+{
+#ifdef __SANITIZE_THREAD__
+    skip();
+#endif
+}
+
 /* ---- Learning ---- */
 
 /* A figure of the model in `folder` over a labelled file. */
@@ -42,6 +50,7 @@ static void classes_are_learned(void **state)
 static void variants_learn(void **state)
 {
     (void)state;
+    skip_if_slow();
     static const struct { const char *name, *pooling; bool pre_norm, relu, sinusoidal; fv_optimiser optimiser; fv_schedule schedule; } variants[] = {
         {"pre-norm", "cls", true, false, false, FV_OPTIMISER_ADAMW, FV_SCHEDULE_COSINE},
         {"mean", "mean", false, true, false, FV_OPTIMISER_ADAM, FV_SCHEDULE_INVERSE_SQRT},
@@ -66,6 +75,7 @@ static void variants_learn(void **state)
 static void sets_are_learned(void **state)
 {
     (void)state;
+    skip_if_slow();
     fv_train_options o;
     toy_options(&o, toy_sets("train.tsv", 0, 112), toy_sets("valid.tsv", 112, 133), "sets");
     o.labels = FV_LABELS_MULTI;
@@ -79,6 +89,7 @@ static void sets_are_learned(void **state)
 static void numbers_are_learned(void **state)
 {
     (void)state;
+    skip_if_slow();
     fv_train_options o;
     toy_options(&o, toy_numbers("train.tsv", 0, 108), toy_numbers("valid.tsv", 108, 126), "numbers");
     o.labels = FV_LABELS_REGRESSION;
@@ -92,6 +103,7 @@ static void numbers_are_learned(void **state)
 static void pairs_are_learned(void **state)
 {
     (void)state;
+    skip_if_slow();
     fv_train_options o;
     toy_options(&o, toy_pairs("train.tsv", 0, 160), toy_pairs("valid.tsv", 160, 192), "pairs");
     o.columns.text2 = "text2";
@@ -203,6 +215,7 @@ static void steps_are_told_and_allocate_nothing(void **state)
 static void patience_ends_a_training(void **state)
 {
     (void)state;
+    skip_if_slow();
     seen s = {0};
     fv_train_options o;
     toy_options(&o, toy_classes("train.tsv", 0, 90), toy_classes("valid.tsv", 90, 120), "patience");
