@@ -117,8 +117,7 @@ typedef enum fv_normalize { FV_NORMALIZE_NONE, FV_NORMALIZE_NFC, FV_NORMALIZE_NF
 
 /* How a word becomes tokens: byte-level BPE (Sennrich et al. 2016; bytes as in GPT-2, Radford et al.
  * 2019) · the longest known piece first, of texts that BERT's rules normalise and split (Devlin et
- * al. 2019) · the most probable pieces (Kudo 2018; read
- * from files, not trained here). */
+ * al. 2019) · the most probable pieces (Kudo 2018). */
 typedef enum fv_tokenizer_kind { FV_TOKENIZER_BPE, FV_TOKENIZER_WORDPIECE, FV_TOKENIZER_UNIGRAM } fv_tokenizer_kind;
 
 typedef struct fv_tokenizer_options {
@@ -126,8 +125,8 @@ typedef struct fv_tokenizer_options {
     int vocab;              /* entries, the 5 special tokens (and BPE's 256 bytes) included; default 8000 */
     fv_normalize normalize; /* default FV_NORMALIZE_NFC; WordPiece normalises as BERT does instead */
     bool lowercase;         /* default false; WordPiece then takes accents off too */
-    int min_count;          /* merges of pairs rarer than this are not learned; default 2 */
-    fv_tokenizer_kind kind; /* default FV_TOKENIZER_BPE; or _WORDPIECE */
+    int min_count;          /* merges of pairs (unigram: longer pieces) rarer than this are not learned; default 2 */
+    fv_tokenizer_kind kind; /* default FV_TOKENIZER_BPE */
 } fv_tokenizer_options;
 
 FV_API void fv_tokenizer_options_init(fv_tokenizer_options *options);

@@ -28,7 +28,7 @@ static const cli_option train_operands[] = {
 
 static const cli_option train_options[] = {
     {"out", "PATH", "a file ending in .json, or the folder that gets a tokenizer.json", TRAIN_AT(out), .needed = true},
-    {"kind", "bpe|wordpiece", "how a word becomes tokens", TRAIN_AT(o.kind)},
+    {"kind", "bpe|wordpiece|unigram", "how a word becomes tokens", TRAIN_AT(o.kind)},
     {"vocab", "N", "entries, the 5 special tokens (and 256 bytes of bpe) included", TRAIN_AT(o.vocab), .low = 6, .high = 4000000},
     {"normalize", "none|nfc|nfkc", "Unicode normal form that texts are brought into first (wordpiece: as BERT does, always)", TRAIN_AT(o.normalize)},
     {"lowercase", NULL, "make texts lower case first", TRAIN_AT(o.lowercase)},
@@ -134,8 +134,8 @@ static const char *const train_examples[] = {
 const cli_command cli_tokenizer_train = {
     .name = "tokenizer train",
     .says = "learns a vocabulary from texts",
-    .text = "bpe: any text in any script can be encoded, and decoding gives it back (after normalisation). wordpiece: as BERT's, words with "
-            "characters that were not learned become [UNK]. Files are tables if "
+    .text = "bpe: any text in any script can be encoded, and decoding gives it back (after normalisation). wordpiece: as BERT's; "
+            "unigram: as SentencePiece's; to both, characters that were not learned are [UNK]. Files are tables if "
             "named .tsv, .csv or .jsonl (also .gz), else plain lines. `fovea train` does this by itself; a vocabulary of your own serves "
             "other uses. The file is one that other tools load.",
     .examples = train_examples,

@@ -226,8 +226,8 @@ static fv_status check_options(const fv_tokenizer_options *o, fv_err *err)
 {
     if (o->size != sizeof *o)
         return FV_FAIL(err, FV_E_ARGUMENT, "tokenizer options of size %zu; expected %zu: call fv_tokenizer_options_init first", o->size, sizeof *o);
-    if (o->kind != FV_TOKENIZER_BPE && o->kind != FV_TOKENIZER_WORDPIECE)
-        return FV_FAIL(err, FV_E_ARGUMENT, "kind is %d; expected FV_TOKENIZER_BPE or _WORDPIECE", (int)o->kind);
+    if (o->kind != FV_TOKENIZER_BPE && o->kind != FV_TOKENIZER_WORDPIECE && o->kind != FV_TOKENIZER_UNIGRAM)
+        return FV_FAIL(err, FV_E_ARGUMENT, "kind is %d; expected FV_TOKENIZER_BPE, _WORDPIECE or _UNIGRAM", (int)o->kind);
     int least = o->kind == FV_TOKENIZER_BPE ? VOCAB_MIN : FV_N_SPECIALS + 1;
     if (o->vocab < least || o->vocab > VOCAB_MAX)
         return FV_FAIL(err, FV_E_ARGUMENT, "a vocabulary of %d; expected %d (special tokens and %s) to %d", o->vocab, least, o->kind == FV_TOKENIZER_BPE ? "bytes" : "a character", VOCAB_MAX);
@@ -242,6 +242,7 @@ typedef struct counting {
     const fv_tokenizer *t;
     fv_trainer trainer;
     fv_normalized normalized;
+    fv_meta meta;
     pcre2_match_data *match;
 } counting;
 
@@ -251,6 +252,17 @@ static fv_status count_words(counting *c, fv_err *err)
     const fv_normalized *n = &c->normalized;
     for (size_t at = 0, len; fv_bert_word(n->data, n->len, &at, &len) && status == FV_OK; at += len)
         status = fv_trainer_add(&c->trainer, n->data + at, len, err);
+    return status;
+}
+
+static fv_status count_meta(counting *c, fv_err *err)
+{
+    const fv_unigram *u = &c->t->unigram;
+    fv_status status = fv_meta_fill(&c->meta, u, c->normalized.data, c->normalized.len, true, err);
+    for (size_t at = 0, len; status == FV_OK && at < c->meta.text.len; at += len) {
+        len = fv_meta_piece(&c->meta, u, at);
+        status = fv_trainer_add(&c->trainer, c->meta.text.data + at, len, err);
+    }
     return status;
 }
 
@@ -275,7 +287,11 @@ static fv_status count_text(counting *c, const char *text, size_t len, fv_err *e
     if (len == 0) return FV_OK;
     fv_status status = fv_normalize_text(&c->normalized, c->t->normalizer, text, len, 0, err);
     if (status != FV_OK) return status;
-    return c->t->kind == FV_TOKENIZER_BPE ? count_pieces(c, err) : count_words(c, err);
+    switch (c->t->kind) {
+    case FV_TOKENIZER_WORDPIECE: return count_words(c, err);
+    case FV_TOKENIZER_UNIGRAM: return count_meta(c, err);
+    default: return count_pieces(c, err);
+    }
 }
 
 static fv_status count_texts(counting *c, fv_next_text next, void *user, fv_err *err)
@@ -288,6 +304,13 @@ static fv_status count_texts(counting *c, fv_next_text next, void *user, fv_err 
     status = (fv_status)more;
 done:
     return status;
+}
+
+bool fv_is_special(const char *text, size_t len)
+{
+    for (size_t i = 0; i < FV_COUNT(specials); i++)
+        if (strlen(specials[i]) == len && memcmp(specials[i], text, len) == 0) return true;
+    return false;
 }
 
 fv_status fv_tokenizer_begin(fv_tokenizer *t, size_t n, fv_err *err)
@@ -347,6 +370,15 @@ static fv_status learn_bpe(fv_tokenizer *t, const fv_trainer *trainer, const fv_
     return status;
 }
 
+static fv_status learn_kind(fv_tokenizer *t, const fv_trainer *trainer, const fv_tokenizer_options *o, fv_err *err)
+{
+    switch (o->kind) {
+    case FV_TOKENIZER_WORDPIECE: return fv_wordpiece_learn(t, trainer, o->vocab, o->min_count, err);
+    case FV_TOKENIZER_UNIGRAM: return fv_unigram_learn(t, trainer, o->vocab, o->min_count, err);
+    default: return learn_bpe(t, trainer, o, err);
+    }
+}
+
 /* How texts are normalised and split, before the first is seen. */
 static fv_status choose_ways(fv_tokenizer *t, const fv_tokenizer_options *o, fv_err *err)
 {
@@ -356,6 +388,7 @@ static fv_status choose_ways(fv_tokenizer *t, const fv_tokenizer_options *o, fv_
         return FV_OK;
     }
     t->normalizer = (fv_normalizer){.form = o->normalize, .lowercase = o->lowercase};
+    if (o->kind == FV_TOKENIZER_UNIGRAM) return FV_OK;
     return fv_splitter_init(&t->splitter, fv_split_pattern, "training", err);
 }
 
@@ -374,13 +407,13 @@ fv_tokenizer *fv_tokenizer_train(const fv_tokenizer_options *options, fv_next_te
     FV_TRY(choose_ways(t, o, err));
     if (t->splitter.pattern && !(c.match = fv_splitter_scratch(&t->splitter, err))) { status = FV_E_MEMORY; goto done; }
     FV_TRY(count_texts(&c, next, user, err));
-    if (o->kind == FV_TOKENIZER_BPE) FV_TRY(learn_bpe(t, &c.trainer, o, err));
-    else FV_TRY(fv_wordpiece_learn(t, &c.trainer, o->vocab, o->min_count, err));
+    FV_TRY(learn_kind(t, &c.trainer, o, err));
     fv_frame_bert(t, FV_CLS, FV_SEP);
     FV_TRY(fv_tokenizer_seal(t, "training", err));
 done:
     fv_trainer_release(&c.trainer);
     fv_normalized_release(&c.normalized);
+    fv_meta_release(&c.meta);
     pcre2_match_data_free(c.match);
     if (status == FV_OK) return t;
     fv_tokenizer_close(t);

@@ -12,7 +12,7 @@
  *   bpe_train.c   learning merges from texts
  *   trie.c        tokens that begin at a place
  *   wordpiece.c   the longest known token first; wordpiece_train.c learns them
- *   unigram.c     the most probable pieces; metaspace.c their spaces
+ *   unigram.c     the most probable pieces; metaspace.c their spaces; unigram_train.c learns them
  *   encode.c      the four steps for one text, and back from ids
  *   tokenizer.c   making and closing one; the vocabulary; training's public call
  *   tokenizer_json.c   reading and writing tokenizer.json (Hugging Face tokenizers 0.2x, version "1.0")
@@ -250,7 +250,7 @@ size_t fv_wordpiece_word(const fv_wordpiece *wp, const char *word, size_t n, int
 /* Names what is learned from counted words: special tokens, the alphabet, merges. */
 fv_status fv_wordpiece_learn(fv_tokenizer *tokenizer, const fv_trainer *trainer, int vocab, int min_count, fv_err *err);
 
-/* ---- unigram.c, metaspace.c --------------------------------------------------------------- */
+/* ---- unigram.c, metaspace.c, unigram_train.c ---------------------------------------------- */
 
 /* SentencePiece's stand-in for a space, U+2581. */
 #define FV_META "\xe2\x96\x81"
@@ -275,6 +275,9 @@ fv_status fv_unigram_init(fv_unigram *u, const fv_token *tokens, int32_t n, cons
 void fv_unigram_release(fv_unigram *u);
 /* Ids of one piece and the bytes of each, into ids[len] and lens[len]. */
 fv_status fv_unigram_piece(const fv_unigram *u, const char *piece, size_t len, int32_t *ids, uint32_t *lens, size_t *n, fv_err *err);
+
+/* Names what is learned from counted pieces: special tokens, characters and longer ones, with scores. */
+fv_status fv_unigram_learn(fv_tokenizer *tokenizer, const fv_trainer *trainer, int vocab, int min_count, fv_err *err);
 
 /* Spaces of a text as FV_META, and one before it where asked. at[i] is the text's byte that byte i
  * came from. */
@@ -334,6 +337,7 @@ fv_status fv_tokenizer_add(fv_tokenizer *tokenizer, int32_t id, bool special, bo
 /* The special tokens of what is trained here, in their ids' order. */
 #define FV_N_SPECIALS 5
 enum { FV_PAD, FV_UNK, FV_CLS, FV_SEP, FV_MASK };
+bool fv_is_special(const char *text, size_t len);
 /* Reserves n tokens, and names and adds the special ones among them. */
 fv_status fv_tokenizer_begin(fv_tokenizer *tokenizer, size_t n, fv_err *err);
 /* Frames without special tokens; types 0 and 1. */

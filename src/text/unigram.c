@@ -2,7 +2,7 @@
  * probabilities multiply to most, found by Viterbi's algorithm over the tokens that begin at each place.
  *
  * A character that no token covers costs more than any token; neighbours of that sort are one unknown
- * token, or bytes if the vocabulary has a token for each. Vocabularies come from files. */
+ * token, or bytes if the vocabulary has a token for each. Learning is left to unigram_train.c. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -72,7 +72,7 @@ static int by_count(const void *x, const void *y)
 static fv_status choose_units(fv_map *kept, alphabet *a, size_t most, int64_t min_count, fv_err *err)
 {
     fv_status status = FV_OK;
-    qsort(a->units, a->seen.n, sizeof *a->units, by_count);
+    if (a->seen.n) qsort(a->units, a->seen.n, sizeof *a->units, by_count);
     for (size_t i = 0; i < a->seen.n && i < most && a->units[i].count >= min_count && status == FV_OK; i++)
         status = fv_map_set(kept, a->units[i].text, a->units[i].len, (int32_t)i, err);
     return status;

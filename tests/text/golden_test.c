@@ -95,6 +95,7 @@ static void unigram_gives_the_recorded_ids(void **state)
 {
     (void)state;
     assert_golden(GOLDEN "unigram.json", GOLDEN "unigram.jsonl", 50);
+    assert_golden(GOLDEN "pieces.json", GOLDEN "pieces.jsonl", 50);
 }
 
 typedef struct lines { char *at; } lines;
@@ -144,6 +145,10 @@ static void training_makes_the_recorded_file(void **state)
     o.vocab = 600;
     o.lowercase = true;
     assert_trained(&o, GOLDEN "words.json");
+    fv_tokenizer_options_init(&o);
+    o.kind = FV_TOKENIZER_UNIGRAM;
+    o.vocab = 350;
+    assert_trained(&o, GOLDEN "pieces.json");
 }
 
 int main(void)

@@ -138,6 +138,65 @@ static void what_is_saved_comes_back(void **state)
     fv_tokenizer_close(again);
 }
 
+static fv_tokenizer *train(const made_list *texts, int vocab, fv_err *err)
+{
+    made_list list = *texts;
+    fv_tokenizer_options o;
+    fv_tokenizer_options_init(&o);
+    o.kind = FV_TOKENIZER_UNIGRAM;
+    o.vocab = vocab;
+    return fv_tokenizer_train(&o, made_next, &list, err);
+}
+
+static void a_vocabulary_is_learned(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"the cat the hat the cat", "the cat [SEP] the hat [SEP]", "cat hat cat the"};
+    static const char *const turned[] = {"cat hat cat the", "the cat [SEP] the hat [SEP]", "the cat the hat the cat"};
+    const made_list list = {texts, FV_COUNT(texts), 0}, other = {turned, FV_COUNT(turned), 0}, none = {texts, 0, 0};
+    fv_tokenizer *t = train(&list, 24, NULL), *u = train(&other, 24, NULL), *empty = train(&none, 24, NULL);
+    assert_true(fv_tokenizer_id(t, "\u2581the") > 5 && fv_tokenizer_id(t, "\u2581cat") > 5);
+    assert_tokens(t, "the cat", "\u2581the[0,3) \u2581cat[3,7) ");
+    assert_int_equal(fv_tokenizer_size(t), fv_tokenizer_size(u)); /* the order of texts changes nothing */
+    for (int32_t id = 0; id < t->n; id++) {
+        assert_string_equal(fv_tokenizer_token(t, id), fv_tokenizer_token(u, id));
+        assert_true(t->unigram.scores[id] == u->unigram.scores[id]);
+    }
+    assert_int_equal(fv_tokenizer_size(empty), 5);
+    fv_tokenizer_close(t);
+    fv_tokenizer_close(u);
+    fv_tokenizer_close(empty);
+}
+
+static void a_small_vocabulary_keeps_frequent_characters(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"aaaabbb aaaabbb c"};
+    const made_list list = {texts, FV_COUNT(texts), 0};
+    fv_tokenizer *t = train(&list, 7, NULL);
+    assert_int_equal(fv_tokenizer_size(t), 7);
+    assert_true(fv_tokenizer_id(t, "a") >= 5 && fv_tokenizer_id(t, "b") >= 5);
+    fv_tokenizer_close(t);
+}
+
+static void training_without_memory_is_an_error(void **state)
+{
+    (void)state;
+    const made_list list = {made_texts, 1, 0};
+    bool ended = false;
+    for (int64_t fail = 0; !ended; fail++) {
+        fv_err err = {0};
+        int64_t live = fv_alloc_live();
+        fv_alloc_fail_after(fail);
+        fv_tokenizer *t = train(&list, 30, &err);
+        fv_alloc_fail_after(-1);
+        ended = t != NULL;
+        if (!ended) assert_int_equal(err.status, FV_E_MEMORY);
+        fv_tokenizer_close(t);
+        assert_int_equal(fv_alloc_live(), live);
+    }
+}
+
 static void assert_refused(const char *text, const char *message)
 {
     fv_err err = {0};
@@ -194,6 +253,9 @@ int main(void)
         cmocka_unit_test(a_vocabulary_without_unknown_fails_on_one),
         cmocka_unit_test(unknown_characters_become_bytes_and_come_back),
         cmocka_unit_test(what_is_saved_comes_back),
+        cmocka_unit_test(a_vocabulary_is_learned),
+        cmocka_unit_test(a_small_vocabulary_keeps_frequent_characters),
+        cmocka_unit_test(training_without_memory_is_an_error),
         cmocka_unit_test(bad_files_are_refused_by_name),
         cmocka_unit_test(memory_that_runs_out_is_an_error),
     };

@@ -4,6 +4,8 @@
 #       --lowercase --out tests/golden/tokenizer/ours.json
 #   build/fovea tokenizer train tests/golden/tokenizer/corpus.txt --lines --kind wordpiece --vocab 600 \
 #       --lowercase --out tests/golden/tokenizer/words.json
+#   build/fovea tokenizer train tests/golden/tokenizer/corpus.txt --lines --kind unigram --vocab 350 \
+#       --out tests/golden/tokenizer/pieces.json
 #   python3 tests/golden/tokenizer/record.py
 # unigram.json is that library's own. So is foreign.json: GPT-2's pattern with a space put in front, no template, and an
 # added token that is looked for after normalisation.
@@ -94,3 +96,4 @@ record("ours.jsonl", Tokenizer.from_file(os.path.join(here, "ours.json")))
 record("foreign.jsonl", train_foreign())
 record("words.jsonl", Tokenizer.from_file(os.path.join(here, "words.json")))
 record("unigram.jsonl", train_unigram())
+record("pieces.jsonl", Tokenizer.from_file(os.path.join(here, "pieces.json")))
