@@ -1,9 +1,10 @@
 /* tokenizer.json, as the Hugging Face tokenizers library 0.15 and later reads and writes it.
  *
  * Read is what this room can do exactly as that library does: byte-level BPE with the normalisers,
- * patterns and templates of tokenizer.h. All else is refused by name rather than half understood: a
- * tokenizer that gives other ids than its model was trained with is worse than none. Truncation and
- * padding are not a tokenizer's business here, so what the file says of them is passed over.
+ * patterns and templates of tokenizer.h, and what json_words.c and json_unigram.c add. All else is
+ * refused by name rather than half understood: a tokenizer that gives other ids than its model was
+ * trained with is worse than none. Truncation and padding are not a tokenizer's business here, so what
+ * the file says of them is passed over.
  *
  * The trap: files come from strangers. Ids index arrays, merges are found by what they spell, and
  * every one of them is checked before use. */
