@@ -49,11 +49,12 @@ done:
     return status;
 }
 
-/* What an earlier run left is kept under another name when a run begins anew. */
-static fv_status set_aside(const char *path, const char *folder, const char *name, fv_err *err)
+/* What an earlier run told is kept under another name when a run begins anew. Its events, the same
+ * figures, are not: TensorBoard would take both files for one run. */
+static fv_status set_aside(const char *path, const char *folder, fv_err *err)
 {
-    char aside[64], to[FV_PATH_MAX];
-    snprintf(aside, sizeof aside, "previous.%s", name);
+    static const char aside[] = "previous." FV_RECORD_LOG;
+    char to[FV_PATH_MAX];
     if (!fv_file_exists(path)) return FV_OK;
     fv_status status = fv_path_join(to, folder, aside, err);
     if (status == FV_OK && rename(path, to) != 0) status = FV_FAIL(err, FV_E_IO, "%s: cannot be renamed to %s: %s", path, aside, strerror(errno));
@@ -66,10 +67,9 @@ fv_status fv_record_open(fv_record *record, const char *folder, uint64_t keep_lo
     char path[FV_PATH_MAX];
     *record = (fv_record){0};
     FV_TRY(fv_path_join(path, folder, FV_RECORD_LOG, err));
-    if (!keep_log_bytes) FV_TRY(set_aside(path, folder, FV_RECORD_LOG, err));
+    if (!keep_log_bytes) FV_TRY(set_aside(path, folder, err));
     FV_TRY(fv_appender_open(&record->log, path, keep_log_bytes, err));
     FV_TRY(fv_path_join(path, folder, FV_RECORD_EVENTS, err));
-    if (!keep_event_bytes) FV_TRY(set_aside(path, folder, FV_RECORD_EVENTS, err));
     FV_TRY(fv_events_open(&record->events, path, keep_event_bytes, err));
 done:
     if (status != FV_OK) fv_record_close(record);
