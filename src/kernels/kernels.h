@@ -1,7 +1,7 @@
 /* Arithmetic on raw pointers. Every call here splits its work into tasks by the problem's size and
  * runs them on the pool; the inner loops come from a table chosen once by what the processor offers.
  *
- *   dispatch.c         picks the table: FOVEA_ISA=plain|avx2|avx512 forces one
+ *   dispatch.c         picks the table: FOVEA_ISA=plain|avx2|avx512|neon forces one
  *   gemm.c             packing, blocking, epilogue, in float32 and bf16
  *   gemm_int8.c        what int8 adds: scales, quantising, dequantising
  *   attention.c        how a batch is cut, bounds; forward: tiles with an online softmax
@@ -10,7 +10,7 @@
  *   measure.c          what the processor and the memory reach at best
  *   cpu/isa.h          the table of inner loops
  *   cpu/plain.c        the truth, in plain C
- *   cpu/simd.inc.c     the same in vectors, compiled once for each instruction set by cpu/avx2.c, cpu/avx512.c
+ *   cpu/simd.inc.c     the same in vectors, compiled once for each instruction set by cpu/avx2.c, cpu/avx512.c, cpu/neon.c
  *   cpu/words.inc.c    products of words that hold several numbers: cpu/avx512_bf16.c, cpu/avx512_vnni.c, cpu/avx2_int8.c
  *
  * Matrices are row-major float32; `ld` is the distance of rows in floats; columns are unit stride.
