@@ -208,13 +208,15 @@ isa_flags = $(if $(findstring /cpu/avx512,$(1)),-mavx512f -mavx512bw -mavx512vl 
     $(if $(findstring /cpu/avx2,$(1)),-mavx2 -mfma) $(if $(findstring /cpu/neon,$(1)),$(NEON_FLAGS))
 
 say = @mkdir -p $(@D); echo '$(1) $@'; $(if $(V),set -x;)
+# Loaders are fuzzed, not arithmetic, whose sanitized compilation takes minutes.
+unsanitized = $(if $(COVER)$(LIBFUZZER),-fno-sanitize=all)
 # For our fuzzing driver (COVER=1) the library, and nothing else, reports the places that it reaches.
-cover = $(if $(COVER),$(if $(filter src/%,$(1)),-fsanitize-coverage=trace-pc))
+cover = $(if $(COVER),$(if $(filter-out src/kernels/%,$(filter src/%,$(1))),-fsanitize-coverage=trace-pc))
 
 compile = $(call say,cc) $(CC) $(FLAGS) $(OPT) $(2) $(call cover,$(1)) $(INCLUDES) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $(1) -o $@
 
 $(BUILD)/obj/src/kernels/%.o: src/kernels/%.c $(STAMP) | $(GEN)
-	$(call compile,$<,$(KERNEL_OPT) $(call isa_flags,$<))
+	$(call compile,$<,$(KERNEL_OPT) $(unsanitized) $(call isa_flags,$<))
 $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c $(STAMP) | $(GEN)
 	$(call compile,$<)
 $(BUILD)/obj/tests/%.o: tests/%.c $(STAMP) | $(GEN)
