@@ -613,13 +613,14 @@ static void triad(float *a, const float *b, const float *c, float s, int64_t n)
     vf scale = vf_set(s);
     for (; i + VL <= n; i += VL) vf_stream(a + i, vf_fma(scale, vf_load(c + i), vf_load(b + i)));
     for (; i < n; i++) a[i] = b[i] + s * c[i];
-    _mm_sfence();
+    vf_stream_end();
 }
 
 static double fma_chains(int64_t steps)
 {
     vf a[CHAINS], x = vf_set(0.999f), y = vf_set(0.001f);
-    __asm__ volatile("" : "+v"(x), "+v"(y));
+    vf_hide(&x);
+    vf_hide(&y);
     UNROLL
     for (int i = 0; i < CHAINS; i++) a[i] = vf_set((float)i);
     for (int64_t s = 0; s < steps; s++) {
@@ -627,7 +628,7 @@ static double fma_chains(int64_t steps)
         for (int i = 0; i < CHAINS; i++) a[i] = vf_fma(a[i], x, y);
     }
     UNROLL
-    for (int i = 0; i < CHAINS; i++) __asm__ volatile("" : "+v"(a[i])); /* else the work would be removed */
+    for (int i = 0; i < CHAINS; i++) vf_hide(&a[i]); /* else the work would be removed */
     return (double)steps * CHAINS * VL * 2;
 }
 

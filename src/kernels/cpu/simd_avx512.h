@@ -20,6 +20,8 @@ static inline void vf_store(float *p, vf x) { _mm512_storeu_ps(p, x); }
 static inline vf vf_load_part(const float *p, int64_t left) { return _mm512_maskz_loadu_ps(lanes_below(left), p); }
 static inline void vf_store_part(float *p, vf x, int64_t left) { _mm512_mask_storeu_ps(p, lanes_below(left), x); }
 static inline void vf_stream(float *p, vf x) { _mm512_stream_ps(p, x); }
+static inline void vf_stream_end(void) { _mm_sfence(); }
+static inline void vf_hide(vf *x) { __asm__ volatile("" : "+v"(*x)); } /* from the compiler: it keeps work that makes or takes x */
 static inline vf vf_set(float x) { return _mm512_set1_ps(x); }
 static inline vf vf_zero(void) { return _mm512_setzero_ps(); }
 static inline vf vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }

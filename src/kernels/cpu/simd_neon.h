@@ -45,6 +45,8 @@ static inline void vf_store(float *p, vf x) { vst1q_f32(p, x.lo); vst1q_f32(p + 
 static inline vf vf_load_part(const float *p, int64_t left) { return (vf){load_some(p, left), load_some(p + 4, left - 4)}; }
 static inline void vf_store_part(float *p, vf x, int64_t left) { store_some(p, x.lo, left); store_some(p + 4, x.hi, left - 4); }
 static inline void vf_stream(float *p, vf x) { vf_store(p, x); } /* processors see by themselves that whole lines are written */
+static inline void vf_stream_end(void) {}
+static inline void vf_hide(vf *x) { __asm__ volatile("" : "+w"(x->lo), "+w"(x->hi)); } /* from the compiler: it keeps work that makes or takes x */
 static inline vf vf_set(float x) { return (vf){vdupq_n_f32(x), vdupq_n_f32(x)}; }
 static inline vf vf_zero(void) { return vf_set(0.0f); }
 static inline vf vf_add(vf a, vf b) { return (vf){vaddq_f32(a.lo, b.lo), vaddq_f32(a.hi, b.hi)}; }
