@@ -7,7 +7,7 @@ sample_table 1 12 > train.tsv
 split "$fovea" tokenizer train train.tsv --out t.json --vocab 400
 expect_status "train from a table" 0
 expect_equal "stdout stays empty" "$out" ""
-expect_match "what was made is said" "$messages" '^\./t\.json: [0-9]+ entries'
+expect_match "what was made is said" "$messages" '^t\.json: [0-9]+ entries'
 expect_equal "fewer entries than asked for never go unsaid" \
     "$(echo "$messages" | grep -c '400 entries\|fewer than --vocab 400')" 1
 

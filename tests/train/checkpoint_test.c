@@ -152,7 +152,8 @@ static void killing_changes_no_bit(void **state)
     int kills = 0, how = 0;
     for (bool done = false; !done;) {
         pid_t child = spawn_training(&o);
-        if (kills < 20) usleep((useconds_t)(fv_rng_below(&rng, 60000) + 2000));
+        /* Early at first, so that a fast machine is killed often enough too, then ever later. */
+        if (kills < 20) usleep((useconds_t)(fv_rng_below(&rng, 4000 + 3000 * (uint64_t)kills) + 1000));
         if (kills < 20) kill(child, SIGKILL);
         assert_int_equal(waitpid(child, &how, 0), child);
         done = !WIFSIGNALED(how);
