@@ -19,6 +19,12 @@ static int by_hash(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Of none, there may be no array. */
+static void sort_hashes(uint64_t *hashes, size_t n)
+{
+    if (n) qsort(hashes, n, sizeof *hashes, by_hash);
+}
+
 static size_t slot_of(uint64_t hash, size_t mask) { return (size_t)(hash ^ hash >> 32) & mask; }
 
 /* ---- Counting ---- */
@@ -50,7 +56,7 @@ fv_status fv_wide_count(fv_wide_counts *c, uint64_t *hashes, size_t n, fv_err *e
 {
     fv_status status = make_room(c, n, err);
     if (status != FV_OK) return status;
-    qsort(hashes, n, sizeof *hashes, by_hash);
+    sort_hashes(hashes, n);
     for (size_t i = 0; i < n; i++)
         if (i == 0 || hashes[i] != hashes[i - 1]) count_one(c, hashes[i], 1);
     c->texts++;
@@ -148,7 +154,7 @@ fv_status fv_wide_add_row(const fv_wide *w, fv_feature_rows *rows, uint64_t *has
     fv_status status = FV_OK;
     double squares = 0;
     int64_t begin = rows->offsets[rows->n], end = begin;
-    qsort(hashes, n, sizeof *hashes, by_hash);
+    sort_hashes(hashes, n);
     for (size_t i = 0, next; i < n; i = next) {
         for (next = i + 1; next < n && hashes[next] == hashes[i];) next++;
         int32_t id = find(w, hashes[i]);
