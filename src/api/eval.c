@@ -18,12 +18,8 @@ static int tell(void *user, size_t batches, size_t of)
 
 static fv_status score_rows(fv_session *s, const fv_dataset *data, float *logits, const fv_eval_options *o, fv_err *err)
 {
-    fv_text *texts = fv_alloc_zero(data->n, sizeof *texts, err);
+    fv_text *texts = fv_prepare_texts(data, err);
     if (!texts) return FV_E_MEMORY;
-    for (size_t i = 0; i < data->n; i++) {
-        const fv_example *e = &data->rows[i];
-        texts[i] = (fv_text){.text = e->text, .len = e->text_len, .text2 = e->text2, .len2 = e->text2_len};
-    }
     fv_status status = fv_session_logits(s, texts, data->n, logits, tell, (void *)(uintptr_t)o, err);
     fv_free(texts);
     return status;

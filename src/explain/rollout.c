@@ -94,8 +94,6 @@ static bool joins(const fv_word *last, const fv_word *piece, const char *text, b
     return now == INNER || (now == WORDY && before == WORDY);
 }
 
-static size_t length_of(const char *text, size_t len) { return text && !len ? strlen(text) : len; }
-
 static fv_status group_words(fv_session *s, const fv_text *text, const double *share, size_t *n_words, fv_err *err)
 {
     const fv_encoding *e = &s->encoding;
@@ -121,14 +119,6 @@ static fv_status group_words(fv_session *s, const fv_text *text, const double *s
     return FV_OK;
 }
 
-static fv_status encode_one(fv_session *s, const fv_text *text, fv_err *err)
-{
-    size_t len = length_of(text->text, text->len), len2 = length_of(text->text2, text->len2);
-    fv_status status = fv_tokenizer_encode(s->model->tokenizer, text->text, len, text->text2, len2, true, &s->encoding, err);
-    if (status == FV_OK && fv_prepare_cut(&s->encoding, s->model->net.encoder.config.max_len)) s->cut++;
-    return status;
-}
-
 fv_status fv_attention_words(fv_session *s, const fv_text *text, const fv_word **words, size_t *n, fv_err *err)
 {
     fv_status status = FV_OK;
@@ -136,7 +126,7 @@ fv_status fv_attention_words(fv_session *s, const fv_text *text, const fv_word *
     fv_sampler sampler = {0};
     int64_t offsets[2] = {0, 0};
     *n = 0;
-    FV_TRY(encode_one(s, text, err));
+    FV_TRY(fv_prepare_one(&s->encoding, s->model->tokenizer, s->model->net.encoder.config.max_len, text, &s->cut, err));
     offsets[1] = (int64_t)s->encoding.n;
     fv_token_rows rows = {.ids = s->encoding.ids, .types = s->encoding.types, .offsets = offsets, .n = 1, .max_len = (int)s->encoding.n};
     share = fv_alloc((s->encoding.n + 1) * sizeof *share, err);

@@ -51,6 +51,10 @@ struct fv_session {
 /* Texts to rows of at most max_len ids, specials included; longer ones lose their ends, the longer of
  * a pair first, and are counted in *cut. */
 fv_status fv_prepare_rows(fv_token_rows *rows, const fv_tokenizer *tokenizer, int max_len, const fv_text *texts, size_t n, fv_encoding *encoding, int64_t *cut, fv_err *err);
+/* One text or pair, encoded and cut; counted in *cut if it was longer. */
+fv_status fv_prepare_one(fv_encoding *encoding, const fv_tokenizer *tokenizer, int max_len, const fv_text *text, int64_t *cut, fv_err *err);
+/* The rows of a dataset as texts, borrowed from it; fv_free the array. NULL when out of memory. */
+fv_text *fv_prepare_texts(const fv_dataset *data, fv_err *err);
 /* One encoding cut in place. True if it was longer. */
 bool fv_prepare_cut(fv_encoding *encoding, int max_len);
 

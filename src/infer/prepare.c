@@ -61,6 +61,23 @@ done:
 
 static size_t length(const char *text, size_t len) { return text && !len ? strlen(text) : len; }
 
+fv_status fv_prepare_one(fv_encoding *encoding, const fv_tokenizer *tokenizer, int max_len, const fv_text *t, int64_t *cut, fv_err *err)
+{
+    fv_status status = fv_tokenizer_encode(tokenizer, t->text, length(t->text, t->len), t->text2, length(t->text2, t->len2), true, encoding, err);
+    if (status == FV_OK && fv_prepare_cut(encoding, max_len)) ++*cut;
+    return status;
+}
+
+fv_text *fv_prepare_texts(const fv_dataset *data, fv_err *err)
+{
+    fv_text *texts = fv_alloc_zero(data->n, sizeof *texts, err);
+    for (size_t i = 0; texts && i < data->n; i++) {
+        const fv_example *e = &data->rows[i];
+        texts[i] = (fv_text){.text = e->text, .len = e->text_len, .text2 = e->text2, .len2 = e->text2_len};
+    }
+    return texts;
+}
+
 fv_status fv_prepare_rows(fv_token_rows *rows, const fv_tokenizer *tokenizer, int max_len, const fv_text *texts, size_t n, fv_encoding *encoding, int64_t *cut, fv_err *err)
 {
     fv_status status = FV_OK;
@@ -69,9 +86,7 @@ fv_status fv_prepare_rows(fv_token_rows *rows, const fv_tokenizer *tokenizer, in
     rows->offsets = fv_alloc_zero(n + 1, sizeof *rows->offsets, err);
     if (!rows->offsets) return FV_E_MEMORY;
     for (size_t i = 0; i < n; i++) {
-        const fv_text *t = &texts[i];
-        FV_TRY(fv_tokenizer_encode(tokenizer, t->text, length(t->text, t->len), t->text2, length(t->text2, t->len2), true, encoding, err));
-        if (fv_prepare_cut(encoding, max_len)) ++*cut;
+        FV_TRY(fv_prepare_one(encoding, tokenizer, max_len, &texts[i], cut, err));
         FV_TRY(add_row(rows, &capacity, encoding, i, err));
     }
 done:

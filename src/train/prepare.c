@@ -124,12 +124,8 @@ static fv_status tokenize(fv_training *t, fv_part *part, bool trains, fv_err *er
     fv_status status = FV_OK;
     fv_encoding encoding = {0};
     fv_ngrams ngrams = {0};
-    fv_text *texts = fv_alloc_zero(part->data.n, sizeof *texts, err);
+    fv_text *texts = fv_prepare_texts(&part->data, err);
     if (!texts) return FV_E_MEMORY;
-    for (size_t i = 0; i < part->data.n; i++) {
-        const fv_example *e = &part->data.rows[i];
-        texts[i] = (fv_text){.text = e->text, .len = e->text_len, .text2 = e->text2, .len2 = e->text2_len};
-    }
     FV_TRY(fv_prepare_rows(&part->rows, t->tokenizer, t->recipe.encoder.max_len, texts, part->data.n, &encoding, &part->cut, err));
     FV_TRY(fv_sampler_init(&part->sampler, &part->rows, t->recipe.batch_tokens, t->recipe.seed, err));
     if (trains && t->recipe.wide) FV_TRY(choose_features(t, texts, part->data.n, &ngrams, err));
