@@ -18,6 +18,7 @@ struct fv_graph {
     fv_tensor *tensors, *last_tensor; /* every tensor, in order of making */
     int n_nodes;
     bool training;
+    fv_precision precision; /* outlives resets */
     char scope[64];
     fv_err error;
     fv_plan plan, laid_out; /* of this graph; of the block */
@@ -54,6 +55,14 @@ void fv_graph_reset(fv_graph *graph, bool training)
 }
 
 bool fv_graph_training(const fv_graph *graph) { return graph->training; }
+
+void fv_graph_set_precision(fv_graph *graph, fv_precision precision)
+{
+    FV_ASSERT(precision != FV_PRECISION_INT8); /* only packed weights can be */
+    graph->precision = precision;
+}
+
+fv_precision fv_graph_precision(const fv_graph *graph) { return graph->precision; }
 size_t fv_graph_bytes(const fv_graph *graph) { return graph->block_bytes; }
 int fv_graph_n_nodes(const fv_graph *graph) { return graph->n_nodes; }
 

@@ -1,12 +1,14 @@
 /* linear: y = residual + act(x wᵀ + b), one product with all that follows it fused.
  *   x [N, I], w [O, I] (as files keep it), b [1, O] or NULL, residual [N, O] or NULL   ->   [N, O]
  * With an activation, backward needs what went into it: kept in aux. Its gradient is then formed in
- * place, in the output's own gradient, which nobody reads afterwards. */
+ * place, in the output's own gradient, which nobody reads afterwards.
+ * In a bf16 graph all three products round their operands; what they read and write stays float32. */
 #include "graph/op.h"
 #include "ops.h"
 
 typedef struct args {
     fv_act act;
+    fv_precision precision; /* the graph's when the node was made */
 } args;
 
 enum { X, W, B, R };
@@ -17,7 +19,7 @@ static fv_gemm forward_product(const fv_node *node)
     const fv_tensor *x = node->in[X], *w = node->in[W], *b = node->in[B], *r = node->in[R], *y = node->out;
     const fv_param *p = w->param;
     return (fv_gemm){
-        .m = x->rows, .n = w->rows, .k = x->cols,
+        .m = x->rows, .n = w->rows, .k = x->cols, .precision = a->precision,
         .a = x->data, .lda = x->stride, .b = w->data, .ldb = w->stride, .b_t = true,
         .packed = p && p->packed && p->packed_version == p->version ? p->packed : NULL,
         .c = y->data, .ldc = y->stride,
@@ -29,9 +31,10 @@ static fv_gemm forward_product(const fv_node *node)
 
 static fv_gemm input_product(const fv_node *node, fv_grad_to d)
 {
+    const args *a = node->args;
     const fv_tensor *w = node->in[W], *y = node->out;
     return (fv_gemm){
-        .m = y->rows, .n = w->cols, .k = w->rows,
+        .m = y->rows, .n = w->cols, .k = w->rows, .precision = a->precision,
         .a = y->grad, .lda = y->grad_stride, .b = w->data, .ldb = w->stride,
         .c = d.data, .ldc = d.stride, .add = d.add,
     };
@@ -39,9 +42,10 @@ static fv_gemm input_product(const fv_node *node, fv_grad_to d)
 
 static fv_gemm weight_product(const fv_node *node, fv_grad_to d)
 {
+    const args *a = node->args;
     const fv_tensor *x = node->in[X], *y = node->out;
     return (fv_gemm){
-        .m = y->cols, .n = x->cols, .k = y->rows,
+        .m = y->cols, .n = x->cols, .k = y->rows, .precision = a->precision,
         .a = y->grad, .lda = y->grad_stride, .a_t = true, .b = x->data, .ldb = x->stride,
         .c = d.data, .ldc = d.stride, .add = d.add,
     };
@@ -141,5 +145,5 @@ const fv_op fv_op_linear = {
 };
 
 FV_OP_FN fv_tensor *fv_linear(fv_graph *g, fv_tensor *x, fv_tensor *w, fv_tensor *b, fv_act act, fv_tensor *residual) {
-    return fv_graph_add(g, &fv_op_linear, (fv_tensor *[]){x, w, b, residual}, 4, 1u << X | 1u << W, &(args){.act = act}, sizeof(args));
+    return fv_graph_add(g, &fv_op_linear, (fv_tensor *[]){x, w, b, residual}, 4, 1u << X | 1u << W, &(args){.act = act, .precision = fv_graph_precision(g)}, sizeof(args));
 }
