@@ -1,5 +1,6 @@
 /* JSON lines: one object a line. Texts are strings; a label may be a string, a number, or an array
- * of these for several labels, which are joined by commas.
+ * of these for several labels, which are joined by commas. A text may also be an array of words, and
+ * the label then one of tags: these are joined by spaces.
  *
  * The trap: values point into the row's tree, so it must live until the next row is asked for. */
 #include "data/reader.h"
@@ -7,6 +8,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "data/data.h"
 
 static bool is_blank(const fv_lines *l)
 {
@@ -49,13 +51,47 @@ static int no_field(fv_reader *r, const fv_want *want, fv_err *err)
     return rc;
 }
 
-/* ---- Labels ------------------------------------------------------------------------------- */
-
 static int bad_element(const fv_want *want, const char *found, const char *advice, fv_err *err)
 {
     fv_err_set(err, FV_E_INPUT, "field \"%s\" is an array that holds %s; %s", want->name, found, advice);
     return FV_ROW_BAD;
 }
+
+/* ---- Words and their tags ----------------------------------------------------------------- */
+
+static int add_word(fv_buf *to, const fv_want *want, const json_t *value, fv_err *err)
+{
+    fv_shown room;
+    const char *text = json_string_value(value);
+    size_t len = json_string_length(value);
+    if (!text) return bad_element(want, type_name(value), "expected strings, one for each word", err);
+    if (!fv_word_is_one(text, len)) return bad_element(want, fv_show(&room, text, len), "expected one word, without spaces, in each string", err);
+    fv_status status = fv_buf_add(to, text, len, err);
+    return status == FV_OK ? 1 : status;
+}
+
+/* An array's strings with a space between them. */
+static int join_words(fv_buf *to, fv_want *want, const json_t *array, fv_err *err)
+{
+    to->len = 0;
+    fv_status status = fv_buf_add(to, "", 0, err); /* an empty array is an empty text, not a missing one */
+    int rc = status == FV_OK ? 1 : status;
+    for (size_t i = 0; i < json_array_size(array) && rc == 1; i++) {
+        status = i > 0 ? fv_buf_putc(to, ' ', err) : FV_OK;
+        rc = status == FV_OK ? add_word(to, want, json_array_get(array, i), err) : status;
+    }
+    want->value = to->data;
+    want->len = to->len;
+    return rc;
+}
+
+/* The text is one array: then the label holds a tag for each word. */
+static bool is_words(const fv_reader *r)
+{
+    return r->n_text == 1 && json_is_array(json_object_get(r->object, r->wants[0].name));
+}
+
+/* ---- Labels ------------------------------------------------------------------------------- */
 
 static int add_name(fv_reader *r, const fv_want *want, const json_t *value, fv_err *err)
 {
@@ -119,6 +155,8 @@ static int fill_want(fv_reader *r, fv_want *want, fv_err *err)
         want->len = json_string_length(value);
         return 1;
     }
+    if (is_words(r) && want == &r->wants[0]) return join_words(&r->words, want, value, err);
+    if (is_words(r) && want->is_label && json_is_array(value)) return join_words(&r->made, want, value, err);
     return want->is_label ? make_label(r, want, value, err) : bad_type(want, value, "a string", err);
 }
 

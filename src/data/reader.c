@@ -83,7 +83,8 @@ int fv_reader_no_column(const fv_want *want, const char *kind, const char *names
 static const struct { const char *ending; const fv_format *format; } by_name[] = {
     {".tsv", &fv_format_tsv},     {".csv", &fv_format_csv},      {".jsonl", &fv_format_jsonl},
     {".ndjson", &fv_format_jsonl}, {".json", &fv_format_jsonl},  {".txt", &fv_format_fasttext},
-    {".ft", &fv_format_fasttext},
+    {".ft", &fv_format_fasttext}, {".conll", &fv_format_conll},  {".iob", &fv_format_conll},
+    {".bio", &fv_format_conll},
 };
 
 static const fv_format *format_by_name(const char *path)
@@ -100,9 +101,10 @@ static const fv_format *format_by_name(const char *path)
 /* A header of one column is read as TSV: texts below it may then hold commas and quotes. */
 static const fv_format *format_by_line(const char *line, size_t len)
 {
-    static const char label[] = "__label__";
+    static const char label[] = "__label__", document[] = "-DOCSTART-";
     if (len > 0 && line[0] == '{') return &fv_format_jsonl;
     if (len >= sizeof label - 1 && memcmp(line, label, sizeof label - 1) == 0) return &fv_format_fasttext;
+    if (len >= sizeof document - 1 && memcmp(line, document, sizeof document - 1) == 0) return &fv_format_conll;
     if (memchr(line, '\t', len)) return &fv_format_tsv;
     return len > 0 && (line[0] == '"' || memchr(line, ',', len)) ? &fv_format_csv : &fv_format_tsv;
 }
@@ -270,6 +272,7 @@ void fv_reader_close(fv_reader *r)
     if (r->format) r->format->stop(r);
     fv_lines_close(&r->lines);
     fv_buf_release(&r->text);
+    fv_buf_release(&r->words);
     fv_buf_release(&r->made);
     fv_free(r->path);
     fv_free(r->names);

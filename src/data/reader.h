@@ -29,7 +29,7 @@ typedef struct fv_format {
     void (*stop)(fv_reader *);           /* frees what is the format's own */
 } fv_format;
 
-extern const fv_format fv_format_tsv, fv_format_csv, fv_format_jsonl, fv_format_fasttext;
+extern const fv_format fv_format_tsv, fv_format_csv, fv_format_jsonl, fv_format_fasttext, fv_format_conll;
 
 struct fv_reader {
     fv_lines lines;
@@ -40,13 +40,13 @@ struct fv_reader {
     bool skip_bad;
     int64_t at_line;                   /* where an error of this row is */
     fv_buf text;                       /* several columns joined */
-    fv_buf made;                       /* the formats': a label put together */
+    fv_buf words, made;                /* the formats': a text of single words, a label put together */
     int64_t skipped;
     fv_err first_bad;
 
+    size_t n_columns;                  /* of the file's first line: tables, CoNLL */
     /* table.c */
     fv_span *spans;                    /* [n_columns] */
-    size_t n_columns;
     int64_t blanks, blank_line;        /* empty lines read that may or may not be the last ones */
     /* jsonl.c */
     void *object;

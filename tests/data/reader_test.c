@@ -214,6 +214,87 @@ static void fasttext(void **state)
     expect_with("a.txt", "__label__a x\n", &c, ":1: no column \"second\"; fastText lines have \"text\", \"label\"; name one with --text2");
 }
 
+/* ---- CoNLL -------------------------------------------------------------------------------- */
+
+static void conll(void **state)
+{
+    (void)state;
+    const char *sentences = "2 I live in Bad Homburg|-|O O O B-LOC I-LOC\n8 Ja|-|O\n";
+    const char *tabs = "\nI\tO\nlive\tO\nin\tO\nBad\tB-LOC\nHomburg\tI-LOC\n\nJa\tO";
+    expect("a.conll", tabs, sentences);
+    expect("a.iob", tabs, sentences);
+    expect("a.BIO", tabs, sentences);
+    expect("a.conll", "\r\nI O\r\nlive   O \r\nin O\r\nBad B-LOC\t\r\nHomburg I-LOC\r\n \t\r\nJa O\r\n\r\n\r\n", sentences);
+    expect("a.conll", "", "");
+    expect("a.conll", "\n\n# only this\n", "");
+    fv_buf packed = {0};
+    made_gzip(&packed, tabs, strlen(tabs));
+    assert_string_equal(read_rows(made_bytes("a.conll.gz", packed.data, packed.len), NULL), sentences);
+    fv_buf_release(&packed);
+}
+
+/* Between the word and the tag: not read. A no-break space is part of a word. */
+static void conll_columns_and_comments(void **state)
+{
+    (void)state;
+    expect("a.conll", "U.N. NNP I-NP I-ORG\nrises VBZ I-VP O\n", "1 U.N. rises|-|I-ORG O\n");
+    expect("a.conll", "x\t\t\tO\n y \tA b\t-\t Z \n", "1 x y|-|O Z\n");
+    expect("a.conll", "10\xc2\xa0" "000\tB\n", "1 10\xc2\xa0" "000|-|B\n");
+    const char *documents = "-DOCSTART- -X- O\n\n# id = 7\n#\nA X O\n# Y B\n#tag Z I\n-DOCSTART- -X- O\n#b V E\n";
+    expect("a.conll", documents, "5 A # #tag|-|O B I\n9 #b|-|E\n");
+    expect("a", documents, "5 A # #tag|-|O B I\n9 #b|-|E\n");
+}
+
+static void conll_without_tags(void **state)
+{
+    (void)state;
+    fv_columns c = columns("text", NULL, NULL);
+    expect_with("a.conll", "My\ntext\n\nx\n", &c, "1 My text|-|-\n4 x|-|-\n");
+    expect_with("a.conll", "My O\ntext O\n", &c, "1 My text|-|-\n");
+    c = columns("text", "text", "label");
+    c.label_optional = true;
+    expect_with("a.conll", "My\ntext\n", &c, "1 My text|My text|-\n");
+    expect_with("a.conll", "My O\ntext B\n", &c, "1 My text|My text|O B\n");
+    c = columns("text", NULL, "ner");
+    expect_with("a.conll", "My O\n", &c, ":1: no column \"ner\"; CoNLL files have \"text\" (the words), \"label\" (their tags); name one with --label");
+}
+
+static void conll_bad_lines(void **state)
+{
+    (void)state;
+    expect_bad("a.conll", "My\n", ":1: one column only: \"My\"; expected a word and its tag, apart by a tab or by spaces");
+    expect_bad("a.conll", "New York\tB\n", ":1: a word that holds a space: \"New York\\tB\"; expected one word in the first column");
+    expect_bad("a.conll", "x\tB I\n", ":1: a tag that holds a space: \"x\\tB I\"; expected one tag in the last column");
+    expect_bad("a.conll", "\tO\n", ":1: the line has no word: \"\\tO\"; expected a word and its tag");
+    expect_bad("a.conll", "I O\n\nsaw O\nNew York B\n",
+               "1 I|-|O\n:4: found 3 columns where the lines before have 2: \"New York B\"; expected as many on every line, apart by a tab or by spaces, "
+               "the first the word, the last its tag");
+    expect_bad("a.conll", "ab O\nb\xff O\n", ":2: byte 2 (0xff) is not UTF-8: \"b\\xFF O\"; expected UTF-8 text");
+}
+
+/* A bad line costs its sentence and no other. */
+static void conll_goes_on_behind_a_bad_sentence(void **state)
+{
+    (void)state;
+    fv_columns skip = columns("text", NULL, "label");
+    skip.skip_bad = true;
+    expect_with("a.conll", "a\nb O\n\nc O\nd O O\ne O\n# x\n-DOCSTART-\nf O\n\ng O\nh", &skip, "9 f|-|O\n");
+}
+
+static void jsonl_of_words(void **state)
+{
+    (void)state;
+    expect("a.jsonl", "{\"text\":[\"I\",\"live\"],\"label\":[\"O\",\"B-X,Y\"]}\n{\"text\":[],\"label\":[]}\n", "1 I live|-|O B-X,Y\n2 |-|\n");
+    expect("a.jsonl", "{\"label\":\"O O\",\"text\":[\"I\",\"live\"]}\n", "1 I live|-|O O\n");
+    expect_bad("a.jsonl", "{\"text\":[\"New York\"],\"label\":[\"B\"]}\n",
+               ":1: field \"text\" is an array that holds \"New York\"; expected one word, without spaces, in each string");
+    expect_bad("a.jsonl", "{\"text\":[\"\"],\"label\":[\"B\"]}\n", ":1: field \"text\" is an array that holds \"\"; expected one word, without spaces, in each string");
+    expect_bad("a.jsonl", "{\"text\":[\"a\"],\"label\":[1]}\n", ":1: field \"label\" is an array that holds a number; expected strings, one for each word");
+    fv_columns two = columns("text,other", NULL, NULL);
+    expect_with("a.jsonl", "{\"text\":[\"a\"],\"other\":\"b\"}\n", &two,
+                ":1: field \"text\" is an array; expected a string; or pass --skip-bad to leave such rows out");
+}
+
 /* ---- Columns ------------------------------------------------------------------------------ */
 
 static void columns_asked_for(void **state)
@@ -356,6 +437,12 @@ int main(void)
         cmocka_unit_test(jsonl_bad_rows),
         cmocka_unit_test(jsonl_optional_labels),
         cmocka_unit_test(fasttext),
+        cmocka_unit_test(conll),
+        cmocka_unit_test(conll_columns_and_comments),
+        cmocka_unit_test(conll_without_tags),
+        cmocka_unit_test(conll_bad_lines),
+        cmocka_unit_test(conll_goes_on_behind_a_bad_sentence),
+        cmocka_unit_test(jsonl_of_words),
         cmocka_unit_test(columns_asked_for),
         cmocka_unit_test(columns_that_make_no_sense),
         cmocka_unit_test(wide_tables),
