@@ -10,6 +10,7 @@
 
 struct args {
     cli_common common;
+    fv_session_options session;
     const char *model, *input, *input2;
 };
 
@@ -20,6 +21,7 @@ static const cli_option operands[] = {
 };
 
 static const cli_option options[] = {
+    {"head", "NAME", "which head answers, of a model with several", AT(session.head)},
     {"input", "TEXT", "the text", AT(input), .needed = true},
     {"input2", "TEXT", "the second text of a pair", AT(input2)},
 };
@@ -122,9 +124,9 @@ done:
     return status;
 }
 
-static fv_status explain(const struct args *args, fv_model *model, fv_session *session, fv_err *err)
+static fv_status explain(const struct args *args, fv_session *session, fv_err *err)
 {
-    struct answer a = {.text = {.text = args->input, .text2 = args->input2, .len = strlen(args->input)}, .kind = fv_model_labels(model)};
+    struct answer a = {.text = {.text = args->input, .text2 = args->input2, .len = strlen(args->input)}, .kind = fv_session_labels(session)};
     fv_status status;
     if (args->input2) a.text.len2 = strlen(args->input2);
     FV_TRY(fv_classify(session, &a.text, 1, 1, &a.best, err));
@@ -141,11 +143,17 @@ static fv_status run(void *user, fv_err *err)
     struct args *args = user;
     fv_session *session = NULL;
     fv_model *model = fv_model_open(args->model, err);
-    if (model) session = fv_session_new(model, NULL, err);
-    fv_status status = session ? explain(args, model, session, err) : err->status;
+    if (model) session = fv_session_new(model, &args->session, err);
+    fv_status status = session ? explain(args, session, err) : err->status;
     fv_session_free(session);
     fv_model_close(model);
     return status;
+}
+
+static void init(void *user)
+{
+    struct args *args = user;
+    fv_session_options_init(&args->session);
 }
 
 static const char *const examples[] = {
@@ -164,5 +172,6 @@ const cli_command cli_explain = {
     .operands = operands, .n_operands = FV_COUNT(operands),
     .options = options, .n_options = FV_COUNT(options),
     .args_size = sizeof(struct args),
+    .init = init,
     .run = run,
 };
