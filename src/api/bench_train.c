@@ -16,6 +16,8 @@ typedef struct made_batch {
     fv_batch batch;
 } made_batch;
 
+typedef struct shape { int layers, width, heads; fv_precision precision; bool mixed; } shape;
+
 typedef struct rig {
     fv_encoder encoder;
     fv_head_weights head;
@@ -80,7 +82,7 @@ static void run_all(void *arg)
     for (int i = 0; i < BATCHES; i++) run_step(r, &r->batches[i]);
 }
 
-static fv_status set_up(rig *r, const fv_encoder_config *config, bool mixed, fv_err *err)
+static fv_status set_up(rig *r, const fv_encoder_config *config, const shape *s, fv_err *err)
 {
     fv_status status = FV_OK;
     fv_rng rng = fv_rng_make(1, "bench train");
@@ -96,9 +98,10 @@ static fv_status set_up(rig *r, const fv_encoder_config *config, bool mixed, fv_
     r->batches = fv_alloc_zero(BATCHES, sizeof *r->batches, err);
     r->graph = fv_graph_new(r->pool, err);
     if (!r->grad || !r->moment1 || !r->moment2 || !r->scratch || !r->batches || !r->graph) { status = FV_E_MEMORY; goto done; }
+    fv_graph_set_precision(r->graph, s->precision);
     fv_params_bind_grad(&r->encoder.params, r->grad);
     for (int i = 0; i < BATCHES; i++) {
-        make_batch(&r->batches[i], &rng, config->vocab, mixed);
+        make_batch(&r->batches[i], &rng, config->vocab, s->mixed);
         plan_step(r, &r->batches[i], err);
         FV_TRY(r->status);
         r->tokens += r->batches[i].batch.N;
@@ -108,17 +111,19 @@ done:
     return status;
 }
 
-static fv_status bench_encoder(fv_bench_run *run, int layers, int width, int heads, bool mixed, fv_err *err)
+static fv_status bench_encoder(fv_bench_run *run, const shape *s, fv_err *err)
 {
     char name[64];
-    snprintf(name, sizeof name, "encoder %dx%d float32 %s", layers, width, mixed ? "mixed lengths" : "equal lengths");
+    snprintf(name, sizeof name, "encoder %dx%d %s %s lengths", s->layers, s->width, s->precision == FV_PRECISION_BF16 ? "bf16" : "float32", s->mixed ? "mixed" : "equal");
     if (!fv_bench_wanted(run, name)) return FV_OK;
+    if (s->precision == FV_PRECISION_BF16 && fv_peak_bf16(NULL) <= 0) return FV_OK; /* it would run, but for agreement, not for speed */
     fv_encoder_config config = {
-        .vocab = width >= 512 ? 30522 : 8000, /* BERT's, as the peer that bench/peers runs has it */ .layers = layers, .width = width, .heads = heads, .ffn = 4 * width, .max_len = 128, .types = 2, .pooler = true,
+        .vocab = s->width >= 512 ? 30522 : 8000, /* BERT's, as the peer that bench/peers runs has it */ .layers = s->layers, .width = s->width, .heads = s->heads, .ffn = 4 * s->width, .max_len = 128, .types = 2, .pooler = true,
         .act = FV_ACT_GELU, .norm_eps = 1e-12, .dropout = 0.1, .attention_dropout = 0.1, .init_deviation = 0.02,
     };
     rig r = {.pool = run->pool};
-    fv_status status = set_up(&r, &config, mixed, err);
+    fv_status status = set_up(&r, &config, s, err);
+    run->precision = s->precision;
     if (status == FV_OK) fv_bench_case(run, name, "tokens/s", r.tokens, 1, r.flops, run_all, &r);
     if (status == FV_OK) status = r.status;
     fv_encoder_release(&r.encoder);
@@ -129,10 +134,12 @@ static fv_status bench_encoder(fv_bench_run *run, int layers, int width, int hea
 
 fv_status fv_bench_train(fv_bench_run *run, fv_err *err)
 {
+    static const shape shapes[] = {
+        {4, 512, 8, FV_PRECISION_F32, true}, {4, 512, 8, FV_PRECISION_F32, false}, {2, 128, 4, FV_PRECISION_F32, true},
+        {4, 512, 8, FV_PRECISION_BF16, true}, {4, 512, 8, FV_PRECISION_BF16, false}, {2, 128, 4, FV_PRECISION_BF16, true},
+    };
     fv_status status = FV_OK;
-    FV_TRY(bench_encoder(run, 4, 512, 8, true, err));
-    FV_TRY(bench_encoder(run, 4, 512, 8, false, err));
-    FV_TRY(bench_encoder(run, 2, 128, 4, true, err));
+    for (size_t i = 0; i < FV_COUNT(shapes); i++) FV_TRY(bench_encoder(run, &shapes[i], err));
 done:
     return status;
 }

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#include "data/data.h"
+#include "data/tags.h"
 
 enum { TEXT = 0, LABEL = 1 /* the columns that it has */ };
 

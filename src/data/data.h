@@ -3,7 +3,7 @@
  *   lines.c      lines of a file, a gzip or stdin, in constant memory
  *   table.c, jsonl.c, fasttext.c, conll.c   rows of each kind of file
  *   reader.c     fv_reader_* of fovea.h: which kind, which columns, what is said of bad rows
- *   words.c      the words of a text, where each has a tag
+ *   tags.c       words that have a tag each, and the spans that tags spell
  *   dataset.c    all rows of a file, labels turned into numbers
  *   sampler.c    which rows make which batch of which epoch
  */
@@ -13,12 +13,6 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "base/str.h"
-
-/* The words of a text as tags count them: what stands between ASCII white space. Moves *at behind the
- * next one; false if none is left. */
-bool fv_word_next(const char **at, const char *end, const char **word, size_t *len);
-/* All of it is one word. */
-bool fv_word_is_one(const char *text, size_t len);
 
 /* Label names in order of their first appearance in training, sorted by bytes once complete. */
 typedef struct fv_label_set {

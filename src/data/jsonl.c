@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "data/data.h"
+#include "data/tags.h"
 
 static bool is_blank(const fv_lines *l)
 {

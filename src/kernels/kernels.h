@@ -155,6 +155,10 @@ void fv_scatter_rows(float *dtable, int64_t ldt, const float *dy, int64_t lddy, 
  * lse: [rows]. backward: dx = weight · (softmax(x) - target), dx set or added. */
 void fv_cross_entropy_forward(float *loss, float *lse, const float *x, int64_t ldx, const int32_t *targets, float smoothing, int64_t rows, int64_t cols, fv_pool *pool);
 void fv_cross_entropy_backward(float *dx, int64_t lddx, bool add, const float *x, int64_t ldx, const float *lse, const int32_t *targets, float smoothing, float weight, int64_t rows, int64_t cols, fv_pool *pool);
+/* The same when columns come in tiles, in order: x holds columns [first, first + cols) of `all`. Loss and lse are whole after
+ * the last tile; backward takes that lse for every tile, and dx may be x. */
+void fv_cross_entropy_tile_forward(float *loss, float *lse, const float *x, int64_t ldx, const int32_t *targets, float smoothing, int64_t rows, int64_t first, int64_t cols, int64_t all, fv_pool *pool);
+void fv_cross_entropy_tile_backward(float *dx, int64_t lddx, bool add, const float *x, int64_t ldx, const float *lse, const int32_t *targets, float smoothing, float weight, int64_t rows, int64_t first, int64_t cols, int64_t all, fv_pool *pool);
 
 /* ---- Parameters --------------------------------------------------------------------------- */
 

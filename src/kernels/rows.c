@@ -266,31 +266,54 @@ void fv_scatter_rows(float *dtable, int64_t ldt, const float *dy, int64_t lddy, 
 
 /* ---- Losses ------------------------------------------------------------------------------- */
 
+/* Columns [first, first + o.cols) of `all`. */
 typedef struct cross_entropy {
     operands o;
     float *loss, *lse_out;
     const float *lse;
     const int32_t *targets;
     float smoothing;
+    int64_t first, all;
 } cross_entropy;
 
-/* lse - (1 - s)·x[target] - s·mean(x) */
+/* Where in the tile row r has its target, or below 0. */
+static int64_t target_place(const cross_entropy *c, int64_t r)
+{
+    int64_t place = c->targets[r] - c->first;
+    return place < c->o.cols ? place : -1;
+}
+
+/* log(e^a + e^b) */
+static float add_logs(float a, float b) { return a > b ? a + log1pf(expf(b - a)) : b + log1pf(expf(a - b)); }
+
+/* lse - (1 - s)·x[target] - s·mean(x), lse coming last. */
 static void cross_entropy_rows(const void *arg, int64_t begin, int64_t end)
 {
     const cross_entropy *c = arg;
     for (int64_t r = begin; r < end; r++) {
         const float *x = c->o.x + r * c->o.ldx;
         float sum, lse = c->o.isa->log_sum_exp(x, c->o.cols, &sum);
-        float mean = c->smoothing > 0 ? sum / (float)c->o.cols : 0;
-        c->lse_out[r] = lse;
-        c->loss[r] = c->targets[r] < 0 ? 0 : lse - (1 - c->smoothing) * x[c->targets[r]] - c->smoothing * mean;
+        float mean = c->smoothing > 0 ? sum / (float)c->all : 0;
+        int64_t place = target_place(c, r);
+        float hit = c->smoothing * mean + (place >= 0 ? (1 - c->smoothing) * x[place] : 0);
+        c->lse_out[r] = c->first ? add_logs(c->lse_out[r], lse) : lse;
+        c->loss[r] = (c->first ? c->loss[r] : 0) - hit;
+        if (c->first + c->o.cols == c->all) c->loss[r] = c->targets[r] < 0 ? 0 : c->lse_out[r] + c->loss[r];
     }
+}
+
+void fv_cross_entropy_tile_forward(float *loss, float *lse, const float *x, int64_t ldx, const int32_t *targets, float smoothing, int64_t rows, int64_t first, int64_t cols, int64_t all, fv_pool *pool)
+{
+    cross_entropy c = {
+        .o = {.isa = fv_isa_current(), .x = x, .ldx = ldx, .cols = cols},
+        .loss = loss, .lse_out = lse, .targets = targets, .smoothing = smoothing, .first = first, .all = all,
+    };
+    run_rows(pool, rows, cols, cross_entropy_rows, &c);
 }
 
 void fv_cross_entropy_forward(float *loss, float *lse, const float *x, int64_t ldx, const int32_t *targets, float smoothing, int64_t rows, int64_t cols, fv_pool *pool)
 {
-    cross_entropy c = {.o = {.isa = fv_isa_current(), .x = x, .ldx = ldx, .cols = cols}, .loss = loss, .lse_out = lse, .targets = targets, .smoothing = smoothing};
-    run_rows(pool, rows, cols, cross_entropy_rows, &c);
+    fv_cross_entropy_tile_forward(loss, lse, x, ldx, targets, smoothing, rows, 0, cols, cols, pool);
 }
 
 static void cross_entropy_back_rows(const void *arg, int64_t begin, int64_t end)
@@ -299,22 +322,28 @@ static void cross_entropy_back_rows(const void *arg, int64_t begin, int64_t end)
     const operands *o = &c->o;
     for (int64_t r = begin; r < end; r++) {
         float *dx = o->y + r * o->ldy;
+        int64_t place = target_place(c, r);
         if (c->targets[r] >= 0) {
-            o->isa->softmax_row(dx, o->add, o->x + r * o->ldx, o->cols, c->lse[r], o->scale, o->scale * c->smoothing / (float)o->cols);
-            dx[c->targets[r]] -= o->scale * (1 - c->smoothing);
+            o->isa->softmax_row(dx, o->add, o->x + r * o->ldx, o->cols, c->lse[r], o->scale, o->scale * c->smoothing / (float)c->all);
+            if (place >= 0) dx[place] -= o->scale * (1 - c->smoothing);
         } else if (!o->add) {
             memset(dx, 0, (size_t)o->cols * sizeof(float));
         }
     }
 }
 
-void fv_cross_entropy_backward(float *dx, int64_t lddx, bool add, const float *x, int64_t ldx, const float *lse, const int32_t *targets, float smoothing, float weight, int64_t rows, int64_t cols, fv_pool *pool)
+void fv_cross_entropy_tile_backward(float *dx, int64_t lddx, bool add, const float *x, int64_t ldx, const float *lse, const int32_t *targets, float smoothing, float weight, int64_t rows, int64_t first, int64_t cols, int64_t all, fv_pool *pool)
 {
     cross_entropy c = {
         .o = {.isa = fv_isa_current(), .y = dx, .ldy = lddx, .add = add, .x = x, .ldx = ldx, .cols = cols, .scale = weight},
-        .lse = lse, .targets = targets, .smoothing = smoothing,
+        .lse = lse, .targets = targets, .smoothing = smoothing, .first = first, .all = all,
     };
     run_rows(pool, rows, cols, cross_entropy_back_rows, &c);
+}
+
+void fv_cross_entropy_backward(float *dx, int64_t lddx, bool add, const float *x, int64_t ldx, const float *lse, const int32_t *targets, float smoothing, float weight, int64_t rows, int64_t cols, fv_pool *pool)
+{
+    fv_cross_entropy_tile_backward(dx, lddx, add, x, ldx, lse, targets, smoothing, weight, rows, 0, cols, cols, pool);
 }
 
 /* ---- Parameters --------------------------------------------------------------------------- */

@@ -84,15 +84,11 @@ static void put(encoder *e, int32_t id, uint32_t begin, uint32_t end)
     out->types[out->n++] = e->type;
 }
 
-/* Input offsets of the normalised bytes [begin, end). Called with ascending positions, so the span
- * is a few steps ahead at most. */
+/* Called with ascending positions. */
 static void emit(encoder *e, int32_t id, size_t begin, size_t end)
 {
-    while (e->span < e->last_span && e->span[1].out <= begin) e->span++;
-    const fv_span *first = e->span, *last = first;
-    while (last < e->last_span && last[1].out < end) last++;
-    uint32_t from = first->exact ? first->begin + (uint32_t)(begin - first->out) : first->begin;
-    uint32_t to = begin == end ? from : last->exact ? last->begin + (uint32_t)(end - last->out) : last->end;
+    uint32_t from, to;
+    fv_span_source(&e->span, e->last_span, begin, end, &from, &to);
     put(e, id, from, to);
 }
 

@@ -61,6 +61,17 @@ typedef struct fv_normalized {
 fv_status fv_normalize_text(fv_normalized *to, fv_normalizer how, const char *text, size_t len, uint32_t base, fv_err *err);
 void fv_normalized_release(fv_normalized *n);
 
+/* Input bytes [*from, *to) of the normalised bytes [begin, end). *span is at or before begin's, and is
+ * moved there, so that a walk in ascending order takes a few steps a time. */
+static inline void fv_span_source(const fv_span **span, const fv_span *last_of_all, size_t begin, size_t end, uint32_t *from, uint32_t *to)
+{
+    while (*span < last_of_all && (*span)[1].out <= begin) ++*span;
+    const fv_span *first = *span, *last = first;
+    while (last < last_of_all && last[1].out < end) last++;
+    *from = first->exact ? first->begin + (uint32_t)(begin - first->out) : first->begin;
+    *to = begin == end ? *from : last->exact ? last->begin + (uint32_t)(end - last->out) : last->end;
+}
+
 /* For normalisers: the text that is appended next comes from input bytes [begin, end). */
 fv_status fv_normalized_span(fv_normalized *to, uint32_t begin, uint32_t end, bool exact, fv_err *err);
 /* Append with a span: the character of the input's `len` bytes at p; n bytes of ASCII (or broken ones). */

@@ -137,6 +137,47 @@ static void the_scale_reaches_every_gradient(void **state)
     expect_floats(dx, (float[]){1.5f}, 1);
 }
 
+/* ---- Precision ---- */
+
+/* 1 + 2^-9 needs 10 bits: in bf16 it is 1. */
+static float fine_square(void)
+{
+    static float x[1] = {1 + 1.0f / 512};
+    fv_tensor *in = fv_graph_input(graph, "x", x, 1, 1, 1), *y = fv_linear(graph, in, in, NULL, FV_ACT_NONE, NULL);
+    run(y);
+    return y->data[0];
+}
+
+static void precision_is_float32_until_set_and_outlives_resets(void **state)
+{
+    (void)state;
+    fv_graph_reset(graph, false);
+    assert_int_equal(fv_graph_precision(graph), FV_PRECISION_F32);
+    assert_true(fine_square() > 1);
+    fv_graph_set_precision(graph, FV_PRECISION_BF16);
+    for (int i = 0; i < 2; i++) {
+        fv_graph_reset(graph, false);
+        assert_int_equal(fv_graph_precision(graph), FV_PRECISION_BF16);
+        assert_true(fine_square() == 1);
+    }
+    fv_graph_set_precision(graph, FV_PRECISION_F32);
+    fv_graph_reset(graph, false);
+    assert_true(fine_square() > 1);
+}
+
+static void a_node_keeps_the_precision_it_was_added_with(void **state)
+{
+    (void)state;
+    float x[1] = {1 + 1.0f / 512};
+    fv_graph_reset(graph, false);
+    fv_graph_set_precision(graph, FV_PRECISION_BF16);
+    fv_tensor *in = fv_graph_input(graph, "x", x, 1, 1, 1), *rough = fv_linear(graph, in, in, NULL, FV_ACT_NONE, NULL);
+    fv_graph_set_precision(graph, FV_PRECISION_F32);
+    fv_tensor *fine = fv_linear(graph, in, in, NULL, FV_ACT_NONE, rough);
+    run(fine);
+    expect_floats(fine->data, (float[]){1 + x[0] * x[0]}, 1);
+}
+
 /* ---- Memory ---- */
 
 enum { CHAIN = 12 };
@@ -293,6 +334,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(gradients_of_all_readers_add_up, begin, end),
         cmocka_unit_test_setup_teardown(parameters_gradients_add, begin, end),
         cmocka_unit_test_setup_teardown(the_scale_reaches_every_gradient, begin, end),
+        cmocka_unit_test_setup_teardown(precision_is_float32_until_set_and_outlives_resets, begin, end),
+        cmocka_unit_test_setup_teardown(a_node_keeps_the_precision_it_was_added_with, begin, end),
         cmocka_unit_test_setup_teardown(taps_keep_their_values, begin, end),
         cmocka_unit_test_setup_teardown(steps_do_not_allocate, begin, end),
         cmocka_unit_test_setup_teardown(the_block_grows_when_it_must, begin, end),
