@@ -166,14 +166,24 @@ FV_API void fv_encoding_release(fv_encoding *encoding);
 
 /* ---- Training ----------------------------------------------------------------------------- */
 
-typedef enum fv_task { FV_TASK_CLASSIFY } fv_task;
+typedef enum fv_task {
+    FV_TASK_CLASSIFY, /* a text, or a pair, to its label */
+    FV_TASK_TAG,      /* every word to a tag */
+    FV_TASK_MLM,      /* words that are missing, from those around them (Devlin et al. 2019): to start others from */
+    FV_TASK_MULTI,    /* several of the first two at once: one body, a head for each */
+} fv_task;
 
 /* What a label is. */
 typedef enum fv_labels {
     FV_LABELS_SINGLE,     /* one of a set */
     FV_LABELS_MULTI,      /* any of a set, separated by commas */
     FV_LABELS_REGRESSION, /* a number */
+    FV_LABELS_TAGS,       /* a tag for each word: words and tags are separated by spaces */
+    FV_LABELS_NONE,       /* there is none */
 } fv_labels;
+
+/* What the numbers of a product are rounded to; sums and weights stay float32. */
+typedef enum fv_products { FV_PRODUCTS_FLOAT32, FV_PRODUCTS_BF16 } fv_products;
 
 typedef enum fv_schedule { FV_SCHEDULE_LINEAR, FV_SCHEDULE_COSINE, FV_SCHEDULE_INVERSE_SQRT, FV_SCHEDULE_CONSTANT } fv_schedule;
 typedef enum fv_optimiser { FV_OPTIMISER_ADAMW, FV_OPTIMISER_ADAM } fv_optimiser;
@@ -205,11 +215,17 @@ typedef int (*fv_on_event)(void *user, const fv_event *event);
 typedef struct fv_train_options {
     size_t size;
     fv_task task;
-    const char *train, *valid, *test; /* files; without valid a tenth of train is held back; test may be NULL */
+    /* Files; without valid a tenth of train is held back; test may be NULL. FV_TASK_MULTI: train is a
+     * JSON list of the tasks, and the other two stay NULL:
+     *   [{"name": "topic", "train": "news.tsv", "text": "title"}, {"name": "tone", "train": "tone.tsv"}]
+     * An entry may also have task ("classify" or "tag"), valid, test, text, text2, label, labels ("single",
+     * "multi", "regression"), and weight: how often its rows are seen, 1 unless given. Files are sought
+     * from the folder that the list lies in. */
+    const char *train, *valid, *test;
     const char *out;                  /* the model folder to write */
     const char *from;                 /* a model folder to start from, or NULL */
     fv_columns columns;
-    fv_labels labels;
+    fv_labels labels;                 /* FV_TASK_CLASSIFY */
 
     const char *preset;               /* "tiny" 2×128, "small" 4×256, "base" 6×512 (layers × width) */
     int layers, width, heads, ffn;    /* 0: the preset's */
@@ -237,6 +253,7 @@ typedef struct fv_train_options {
     double clip;                      /* gradient norm at most; 0: no clipping */
     double dropout;                   /* on embeddings, residuals and attention weights */
     double label_smoothing;
+    fv_products products;
     uint64_t seed;
 
     bool resume;                      /* go on from the checkpoint in `out`, if there is one */
@@ -257,9 +274,9 @@ typedef struct fv_session fv_session;
 
 FV_API fv_model *fv_model_open(const char *folder, fv_err *err);
 FV_API void fv_model_close(fv_model *model); /* after its sessions are freed */
-FV_API int fv_model_n_labels(const fv_model *model);
-FV_API const char *fv_model_label(const fv_model *model, int i); /* lives as long as the model */
-FV_API fv_labels fv_model_labels(const fv_model *model);
+/* A model answers one question, or one of several that share its body, each by a head of its own. */
+FV_API int fv_model_n_heads(const fv_model *model);
+FV_API const char *fv_model_head_name(const fv_model *model, int i); /* "" for an only one; lives as long as the model */
 FV_API const fv_tokenizer *fv_model_tokenizer(const fv_model *model);
 /* All that is known of it as one JSON object: architecture, sizes, tokenizer, labels, training
  * record, file hashes. malloc'ed; free() it. */
@@ -268,11 +285,15 @@ FV_API char *fv_model_inspect(const char *folder, fv_err *err);
 typedef struct fv_session_options {
     size_t size;
     int batch_tokens; /* tokens computed at once at most, unless one text has more; default 2048 */
+    const char *head; /* the name of the head that answers; NULL: the only one */
 } fv_session_options;
 
 FV_API void fv_session_options_init(fv_session_options *options);
 FV_API fv_session *fv_session_new(fv_model *model, const fv_session_options *options, fv_err *err);
 FV_API void fv_session_free(fv_session *session);
+FV_API int fv_session_n_labels(const fv_session *session);               /* 1 for regression */
+FV_API const char *fv_session_label(const fv_session *session, int i); /* lives as long as the model */
+FV_API fv_labels fv_session_labels(const fv_session *session);
 
 /* A text, or a pair. Lengths of 0 mean "up to the zero byte". Longer than the model: cut at the
  * end (the longer of a pair first), which fv_session_cut counts. */
@@ -290,7 +311,7 @@ typedef struct fv_label {
 /* The best `top` labels of each text, best first: out[n × top]; unused places have index -1.
  * For FV_LABELS_REGRESSION top must be 1. */
 FV_API fv_status fv_classify(fv_session *session, const fv_text *texts, size_t n, int top, fv_label *out, fv_err *err);
-/* Scores of every label: out[n × fv_model_n_labels]. */
+/* Scores of every label: out[n × fv_session_n_labels]. */
 FV_API fv_status fv_classify_scores(fv_session *session, const fv_text *texts, size_t n, float *out, fv_err *err);
 FV_API int64_t fv_session_cut(const fv_session *session);
 
@@ -327,7 +348,7 @@ typedef struct fv_reasons {
     size_t n_ngrams, n_words;
 } fv_reasons;
 
-FV_API bool fv_model_has_wide(const fv_model *model);
+FV_API bool fv_session_has_wide(const fv_session *session);
 /* LABEL is a label's number, or negative for the best one. FV_E_ARGUMENT when there is no wide part. */
 FV_API fv_reasons *fv_explain_wide(fv_session *session, const fv_text *text, int label, fv_err *err);
 FV_API void fv_reasons_free(fv_reasons *reasons);

@@ -11,6 +11,7 @@
 
 struct args {
     cli_common common;
+    fv_session_options session;
     const char *model, *file;
     int top; /* 0: not given */
     cli_rows_options rows;
@@ -24,6 +25,7 @@ static const cli_option operands[] = {
 };
 
 static const cli_option options[] = {
+    {"head", "NAME", "which head answers, of a model with several", AT(session.head)},
     {"top", "K", "labels shown for each text, 1 if not given", AT(top), .low = 1, .high = 1e6},
     {"text", "COL", "column of the text, which makes any input a table; a,b joins two with a line break", AT(rows.text)},
     {"text2", "COL", "column of the second text of a pair", AT(rows.text2)},
@@ -34,6 +36,7 @@ static const cli_option options[] = {
 static void init(void *user)
 {
     struct args *args = user;
+    fv_session_options_init(&args->session);
     args->file = "-";
 }
 
@@ -118,18 +121,18 @@ static fv_status print_chunk(const struct printer *p, const fv_label *labels, si
     return cli_flush(err);
 }
 
-static struct printer make_printer(const struct args *args, const fv_model *model)
+static struct printer make_printer(const struct args *args, const fv_session *session)
 {
-    int n = fv_model_n_labels(model);
-    struct printer p = {.json = args->common.json, .kind = fv_model_labels(model), .top_given = args->top > 0};
+    int n = fv_session_n_labels(session);
+    struct printer p = {.json = args->common.json, .kind = fv_session_labels(session), .top_given = args->top > 0};
     p.shown = p.kind == FV_LABELS_REGRESSION || args->top < 1 ? 1 : args->top < n ? args->top : n;
     p.asked = p.kind == FV_LABELS_MULTI ? n : p.shown;
     return p;
 }
 
-static fv_status classify_all(const struct args *args, fv_model *model, fv_session *session, cli_rows *rows, fv_err *err)
+static fv_status classify_all(const struct args *args, fv_session *session, cli_rows *rows, fv_err *err)
 {
-    struct printer p = make_printer(args, model);
+    struct printer p = make_printer(args, session);
     fv_status status = FV_OK;
     cli_chunk *chunk = fv_alloc(sizeof *chunk, err);
     fv_label *labels = fv_alloc_zero(CLI_CHUNK * (size_t)p.asked, sizeof *labels, err);
@@ -163,11 +166,11 @@ static fv_status run(void *user, fv_err *err)
     cli_rows *rows = NULL;
     fv_status status;
     fv_model *model = fv_model_open(args->model, err);
-    if (model) session = fv_session_new(model, NULL, err);
+    if (model) session = fv_session_new(model, &args->session, err);
     if (session) rows = cli_rows_open(args->file, &args->rows, err);
     if (rows && strcmp(args->file, "-") == 0 && isatty(STDIN_FILENO) && !args->common.quiet)
         fprintf(stderr, "Type a text and press Enter; Ctrl-D ends.\n");
-    status = rows ? classify_all(args, model, session, rows, err) : err->status;
+    status = rows ? classify_all(args, session, rows, err) : err->status;
     if (status == FV_OK && !args->common.quiet) say_losses(session, rows);
     cli_rows_close(rows);
     fv_session_free(session);

@@ -11,6 +11,7 @@
 
 struct args {
     cli_common common;
+    fv_session_options session;
     const char *model, *file;
     bool all;
     fv_eval_options o;
@@ -24,6 +25,7 @@ static const cli_option operands[] = {
 };
 
 static const cli_option options[] = {
+    {"head", "NAME", "which head answers, of a model with several", AT(session.head)},
     {"text", "COL", "column of the text; a,b joins two with a line break", AT(o.columns.text)},
     {"text2", "COL", "column of the second text of a pair", AT(o.columns.text2)},
     {"label", "COL", "column of the label", AT(o.columns.label)},
@@ -34,6 +36,7 @@ static const cli_option options[] = {
 static void init(void *user)
 {
     struct args *args = user;
+    fv_session_options_init(&args->session);
     fv_eval_options_init(&args->o);
 }
 
@@ -191,7 +194,7 @@ static fv_status run(void *user, fv_err *err)
     fv_session *session = NULL;
     fv_status status = FV_OK;
     fv_model *model = fv_model_open(args->model, err);
-    if (model) session = fv_session_new(model, NULL, err);
+    if (model) session = fv_session_new(model, &args->session, err);
     if (session) {
         cli_progress_init(&progress, args->common.quiet);
         args->o.on_event = on_event;

@@ -14,6 +14,7 @@
 
 struct args {
     cli_common common;
+    fv_session_options session;
     const char *model, *input, *input2, *label;
 };
 
@@ -24,6 +25,7 @@ static const cli_option operands[] = {
 };
 
 static const cli_option options[] = {
+    {"head", "NAME", "which head answers, of a model with several", AT(session.head)},
     {"input", "TEXT", "the text", AT(input), .needed = true},
     {"input2", "TEXT", "the second text of a pair", AT(input2)},
     {"label", "LABEL", "what n-grams say for and against; the best label if not given", AT(label)},
@@ -31,7 +33,7 @@ static const cli_option options[] = {
 
 /* One explained text. */
 struct answer {
-    const fv_model *model;
+    const fv_session *session;
     fv_text text;
     fv_label best;
     fv_labels kind;
@@ -109,7 +111,7 @@ done:
 
 /* ---- Attention ---- */
 
-static bool always(const fv_model *model) { return model != NULL; }
+static bool always(const fv_session *session) { return session != NULL; }
 
 static fv_status ask_attention(struct answer *a, fv_session *session, fv_err *err) { return fv_attention_words(session, &a->text, &a->words, &a->n, err); }
 
@@ -171,7 +173,7 @@ static fv_status ask_wide(struct answer *a, fv_session *session, fv_err *err)
     return a->reasons ? FV_OK : err->status;
 }
 
-static const char *name_of(const struct answer *a, int label) { return a->kind == FV_LABELS_REGRESSION ? "the value" : fv_model_label(a->model, label); }
+static const char *name_of(const struct answer *a, int label) { return a->kind == FV_LABELS_REGRESSION ? "the value" : fv_session_label(a->session, label); }
 
 static json_t *reason_json(const struct answer *a, const void *items, size_t i)
 {
@@ -306,13 +308,13 @@ done:
 
 static const struct method {
     const char *key, *heading; /* in JSON; above the text if there are others */
-    bool (*fits)(const fv_model *model);
+    bool (*fits)(const fv_session *session);
     fv_status (*ask)(struct answer *a, fv_session *session, fv_err *err);
     json_t *(*json)(const struct answer *a);
     fv_status (*print)(const struct answer *a, fv_err *err);
 } methods[] = {
     {"words", "Where it looked (attention):", always, ask_attention, attention_json, print_attention},
-    {"wide", "What its n-grams say for the label, and against it:", fv_model_has_wide, ask_wide, wide_json, print_wide},
+    {"wide", "What its n-grams say for the label, and against it:", fv_session_has_wide, ask_wide, wide_json, print_wide},
 };
 
 static json_t *answer_json(const struct answer *a)
@@ -320,7 +322,7 @@ static json_t *answer_json(const struct answer *a)
     json_t *score = cli_json_real((double)a->best.score);
     json_t *tree = a->kind == FV_LABELS_REGRESSION ? json_pack("{s:o}", "value", score) : json_pack("{s:s, s:o}", "label", a->best.name, "score", score);
     for (size_t i = 0; i < FV_COUNT(methods) && tree; i++)
-        if (methods[i].fits(a->model) && json_object_set_new(tree, methods[i].key, methods[i].json(a))) {
+        if (methods[i].fits(a->session) && json_object_set_new(tree, methods[i].key, methods[i].json(a))) {
             json_decref(tree);
             return NULL;
         }
@@ -332,9 +334,9 @@ static fv_status print_answer(const struct answer *a, fv_err *err)
     size_t fitting = 0;
     if (a->kind == FV_LABELS_REGRESSION) printf("%.7g\n", (double)a->best.score);
     else printf("%s\t%.4f\n", a->best.name, (double)a->best.score);
-    for (size_t i = 0; i < FV_COUNT(methods); i++) fitting += methods[i].fits(a->model);
+    for (size_t i = 0; i < FV_COUNT(methods); i++) fitting += methods[i].fits(a->session);
     for (size_t i = 0; i < FV_COUNT(methods); i++) {
-        if (!methods[i].fits(a->model)) continue;
+        if (!methods[i].fits(a->session)) continue;
         putchar('\n');
         if (fitting > 1) puts(methods[i].heading);
         fv_status status = methods[i].print(a, err);
@@ -349,21 +351,21 @@ static fv_status find_label(struct answer *a, const char *name, fv_err *err)
     a->label = -1;
     if (!name) return FV_OK;
     if (a->kind == FV_LABELS_REGRESSION) return FV_FAIL(err, FV_E_ARGUMENT, "--label: the model learned a number, and has no labels");
-    if (!fv_model_has_wide(a->model)) return FV_FAIL(err, FV_E_ARGUMENT, "--label: the model has no wide part, and attention is the same for every label; leave it out");
-    for (int i = 0; i < fv_model_n_labels(a->model); i++)
-        if (strcmp(fv_model_label(a->model, i), name) == 0) return a->label = i, FV_OK;
+    if (!fv_session_has_wide(a->session)) return FV_FAIL(err, FV_E_ARGUMENT, "--label: the model has no wide part, and attention is the same for every label; leave it out");
+    for (int i = 0; i < fv_session_n_labels(a->session); i++)
+        if (strcmp(fv_session_label(a->session, i), name) == 0) return a->label = i, FV_OK;
     return FV_FAIL(err, FV_E_ARGUMENT, "--label: the model has no label %s; `fovea inspect` lists them", fv_show(&shown, name, strlen(name)));
 }
 
-static fv_status explain(const struct args *args, fv_model *model, fv_session *session, fv_err *err)
+static fv_status explain(const struct args *args, fv_session *session, fv_err *err)
 {
-    struct answer a = {.model = model, .kind = fv_model_labels(model), .text = {.text = args->input, .text2 = args->input2, .len = strlen(args->input)}};
+    struct answer a = {.session = session, .kind = fv_session_labels(session), .text = {.text = args->input, .text2 = args->input2, .len = strlen(args->input)}};
     fv_status status;
     if (args->input2) a.text.len2 = strlen(args->input2);
     FV_TRY(find_label(&a, args->label, err));
     FV_TRY(fv_classify(session, &a.text, 1, 1, &a.best, err));
     for (size_t i = 0; i < FV_COUNT(methods); i++)
-        if (methods[i].fits(model)) FV_TRY(methods[i].ask(&a, session, err));
+        if (methods[i].fits(session)) FV_TRY(methods[i].ask(&a, session, err));
     FV_TRY(args->common.json ? cli_json_line(answer_json(&a), err) : print_answer(&a, err));
     if (!args->common.json && !args->common.quiet)
         fprintf(stderr, "\nAttention is where the model looked, which is no proof of why it decided.\n");
@@ -377,11 +379,17 @@ static fv_status run(void *user, fv_err *err)
     struct args *args = user;
     fv_session *session = NULL;
     fv_model *model = fv_model_open(args->model, err);
-    if (model) session = fv_session_new(model, NULL, err);
-    fv_status status = session ? explain(args, model, session, err) : err->status;
+    if (model) session = fv_session_new(model, &args->session, err);
+    fv_status status = session ? explain(args, session, err) : err->status;
     fv_session_free(session);
     fv_model_close(model);
     return status;
+}
+
+static void init(void *user)
+{
+    struct args *args = user;
+    fv_session_options_init(&args->session);
 }
 
 static const char *const examples[] = {
@@ -409,5 +417,6 @@ const cli_command cli_explain = {
     .operands = operands, .n_operands = FV_COUNT(operands),
     .options = options, .n_options = FV_COUNT(options),
     .args_size = sizeof(struct args),
+    .init = init,
     .run = run,
 };

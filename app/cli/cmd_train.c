@@ -14,7 +14,7 @@
 
 struct args {
     cli_common common;
-    unsigned task;
+    unsigned task, precision;
     bool multi_label, regression, no_wide;
     fv_train_options o;
 };
@@ -22,12 +22,14 @@ struct args {
 #define AT(field) CLI_FIELD(struct args, field)
 #define HEADING(text) {.help = text}
 
+static const fv_task tasks[] = {FV_TASK_CLASSIFY, FV_TASK_MULTI}; /* as TASK lists them */
+
 static const cli_option operands[] = {
-    {"TASK", "classify", "what to learn: classify", AT(task), .needed = true},
+    {"TASK", "classify|multi", "what to learn", AT(task), .needed = true},
 };
 
 static const cli_option options[] = {
-    {"train", "FILE", "rows to learn from: .tsv, .csv, .jsonl, fastText lines, each also as .gz", AT(o.train), .needed = true},
+    {"train", "FILE", "rows to learn from: .tsv, .csv, .jsonl, fastText lines, each also as .gz; for multi a JSON list of tasks", AT(o.train), .needed = true},
     {"valid", "FILE", "rows to choose the best epoch by; without it a tenth of the training rows is held back", AT(o.valid)},
     {"test", "FILE", "rows to judge the finished model by", AT(o.test)},
     {"out", "MODEL", "the folder to write", AT(o.out), .needed = true},
@@ -74,6 +76,7 @@ static const cli_option options[] = {
     {"epsilon", "X", "added to the root of the square", AT(o.epsilon), .low = 1e-16, .high = 1},
     {"clip", "X", "gradient norm at most; 0 does not clip", AT(o.clip), .low = 0, .high = 1e9},
     {"dropout", "X", "on embeddings, residuals and attention weights", AT(o.dropout), .low = 0, .high = 0.99},
+    {"precision", "float32|bf16", "what products round their numbers to; weights and sums are float32 in any case", AT(precision)},
     {"label-smoothing", "X", "share of certainty given to the other labels", AT(o.label_smoothing), .low = 0, .high = 0.99},
 };
 
@@ -173,9 +176,10 @@ static int on_event(void *user, const fv_event *e)
 
 /* ---- The summary ---- */
 
-/* Rows "test accuracy  88.1 %  87.2 to 89.0 %" of one part of the record. */
+/* Rows "test accuracy  88.1 %  87.2 to 89.0 %" of one part of the record, or of one of its heads. */
 static void add_figures(cli_table *table, const json_t *record, const char *part)
 {
+    const char *head = cli_record_text(record, "name");
     const char *name;
     const json_t *value;
     json_object_foreach((json_t *)json_object_get(record, part), name, value)
@@ -184,7 +188,7 @@ static void add_figures(cli_table *table, const json_t *record, const char *part
         double x = cli_record_metric(record, part, name);
         const json_t *low = json_object_get(value, "low"), *high = json_object_get(value, "high");
         if (isnan(x)) continue;
-        cli_table_add(table, "%s %s", part, name);
+        cli_table_add(table, "%s%s%s %s", head, *head ? " " : "", part, name);
         cli_table_add(table, "%s", cli_show_figure(&figure, name, x));
         cli_table_add(table, "%s", cli_show_interval(&interval, name, low ? json_number_value(low) : NAN, high ? json_number_value(high) : NAN));
     }
@@ -199,14 +203,20 @@ static fv_status show_summary(const struct args *args, fv_err *err)
     if (!record) return err->status;
     if (args->common.json) {
         json_t *line = json_pack("{s:s, s:o}", "event", "done", "model", cli_json_text(args->o.out, strlen(args->o.out)));
-        static const char *const parts[] = {"steps", "seconds", "valid", "test"};
+        static const char *const parts[] = {"steps", "seconds", "valid", "test", "heads"};
         for (size_t i = 0; line && i < FV_COUNT(parts); i++)
             if (json_object_get(record, parts[i])) json_object_set(line, parts[i], json_object_get(record, parts[i]));
         status = cli_json_line(line, err);
     } else {
         cli_table_init(&table, heads, FV_COUNT(heads));
+        size_t i;
+        json_t *head;
         add_figures(&table, record, "valid");
         add_figures(&table, record, "test");
+        json_array_foreach(json_object_get(record, "heads"), i, head) {
+            add_figures(&table, head, "valid");
+            add_figures(&table, head, "test");
+        }
         status = cli_table_print(&table, err);
     }
     json_decref(record);
@@ -218,10 +228,11 @@ static fv_status run(void *user, fv_err *err)
     struct args *args = user;
     struct shower s = {.args = args, .err = err};
     if (args->multi_label && args->regression) return FV_FAIL(err, FV_E_ARGUMENT, "--multi-label and --regression exclude each other");
-    args->o.task = (fv_task)args->task;
+    args->o.task = tasks[args->task];
     if (args->multi_label) args->o.labels = FV_LABELS_MULTI;
     if (args->regression) args->o.labels = FV_LABELS_REGRESSION;
     args->o.wide = !args->no_wide;
+    args->o.products = (fv_products)args->precision;
     if (args->common.seed >= 0) args->o.seed = (uint64_t)args->common.seed;
     args->o.on_event = on_event;
     args->o.on_event_user = &s;
@@ -238,6 +249,7 @@ static fv_status run(void *user, fv_err *err)
 static const char *const examples[] = {
     "fovea train classify --train train.tsv --out models/shop --preset tiny --max-seconds 60",
     "fovea train classify --train train.tsv --valid valid.tsv --test test.tsv --out models/shop --resume",
+    "fovea train multi --train tasks.json --out models/news",
     NULL,
 };
 
@@ -247,6 +259,9 @@ const cli_command cli_train = {
     .text = "Learns from rows with a text and a label, keeps the epoch that does best on the validation rows, judges it on the test "
             "rows, and writes a model folder. Ctrl-C leaves a checkpoint that --resume goes on from, to the same bits as if nothing "
             "had happened.\n\n"
+            "Several things are learnt at once by one body with a head for each: multi takes a JSON list of tasks, "
+            "[{\"name\": \"topic\", \"train\": \"news.tsv\", \"text\": \"title\"}, …]; an entry may also have valid, test, text2, label, "
+            "labels (single, multi, regression) and weight, how often its rows are seen. --head then names the one that answers.\n\n"
             "Training from nothing needs some dozens of rows for each label at least. The folder also receives a log (JSON lines), "
             "TensorBoard events, and fovea.json, which `fovea runs` compares.",
     .examples = examples,

@@ -56,6 +56,7 @@ double cli_record_metric(const json_t *record, const char *part, const char *met
 const char *cli_record_main_metric(const json_t *record)
 {
     const char *kind = cli_record_text(record, "labels_kind");
+    if (cli_record_at(record, "heads")) return "mean"; /* of the heads' own */
     if (strcmp(kind, "multi") == 0) return "micro_f1";
     return strcmp(kind, "regression") == 0 ? "r2" : "accuracy";
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "api/bench.h"
-#include "models/encoder.h"
+#include "models/head.h"
 #include "ops.h"
 
 enum { BATCHES = 8, TOKENS = 2048, MAX_SEQUENCES = 512, LABELS = 4 };
@@ -20,6 +20,7 @@ typedef struct shape { int layers, width, heads; fv_precision precision; bool mi
 
 typedef struct rig {
     fv_encoder encoder;
+    fv_head_weights head;
     fv_graph *graph;
     fv_pool *pool;
     float *grad, *moment1, *moment2;
@@ -54,7 +55,7 @@ static void make_batch(made_batch *b, fv_rng *rng, int vocab, bool mixed)
 static fv_tensor *plan_step(rig *r, made_batch *b, fv_err *err)
 {
     fv_graph_reset(r->graph, true);
-    fv_tensor *logits = fv_encoder_build(&r->encoder, r->graph, &b->batch);
+    fv_tensor *hidden = fv_encoder_build(&r->encoder, r->graph, &b->batch), *logits = fv_head_build(&r->head, &r->encoder, r->graph, hidden, &b->batch);
     fv_graph_scope(r->graph, "loss");
     fv_tensor *loss = fv_cross_entropy(r->graph, logits, b->targets, 0.1f);
     r->status = fv_graph_plan(r->graph, loss, err);
@@ -86,6 +87,7 @@ static fv_status set_up(rig *r, const fv_encoder_config *config, const shape *s,
     fv_status status = FV_OK;
     fv_rng rng = fv_rng_make(1, "bench train");
     FV_TRY(fv_encoder_init(&r->encoder, config, err));
+    FV_TRY(fv_head_init(&r->head, &r->encoder, FV_HEAD_TEXT, "", LABELS, err));
     FV_TRY(fv_params_allocate(&r->encoder.params, err));
     fv_params_draw(&r->encoder.params, 1);
     size_t n = (size_t)r->encoder.params.n_floats;
@@ -116,7 +118,7 @@ static fv_status bench_encoder(fv_bench_run *run, const shape *s, fv_err *err)
     if (!fv_bench_wanted(run, name)) return FV_OK;
     if (s->precision == FV_PRECISION_BF16 && fv_peak_bf16(NULL) <= 0) return FV_OK; /* it would run, but for agreement, not for speed */
     fv_encoder_config config = {
-        .vocab = s->width >= 512 ? 30522 : 8000, /* BERT's, as the peer that bench/peers runs has it */ .layers = s->layers, .width = s->width, .heads = s->heads, .ffn = 4 * s->width, .max_len = 128, .types = 2, .outputs = LABELS,
+        .vocab = s->width >= 512 ? 30522 : 8000, /* BERT's, as the peer that bench/peers runs has it */ .layers = s->layers, .width = s->width, .heads = s->heads, .ffn = 4 * s->width, .max_len = 128, .types = 2, .pooler = true,
         .act = FV_ACT_GELU, .norm_eps = 1e-12, .dropout = 0.1, .attention_dropout = 0.1, .init_deviation = 0.02,
     };
     rig r = {.pool = run->pool};

@@ -29,16 +29,15 @@ static fv_status evaluate(fv_report *report, fv_session *s, const char *path, co
 {
     fv_status status = FV_OK;
     fv_dataset data = {0};
-    fv_model *m = s->model;
     float *logits = NULL;
     int64_t cut = s->cut;
     fv_pool *pool = fv_pool_shared(err);
     if (!pool) return FV_E_MEMORY;
-    FV_TRY(fv_dataset_load(&data, path, &o->columns, m->head.kind, &m->head.labels, false, err));
-    logits = fv_alloc(data.n * (size_t)m->net.encoder.config.outputs * sizeof *logits, err);
+    FV_TRY(fv_dataset_load(&data, path, &o->columns, s->head->kind, &s->head->labels, false, err));
+    logits = fv_alloc(data.n * (size_t)s->head->outputs * sizeof *logits, err);
     if (!logits) { status = FV_E_MEMORY; goto done; }
     FV_TRY(score_rows(s, &data, logits, o, err));
-    FV_TRY(fv_evaluate(report, &data, &m->head, logits, m->net.encoder.config.outputs, o->seed, true, pool, err));
+    FV_TRY(fv_evaluate(report, &data, s->head, logits, o->seed, true, pool, err));
     report->cut = s->cut - cut;
     report->unknown_labels = data.unknown;
     report->skipped = data.skipped;

@@ -18,7 +18,7 @@ typedef struct evidence {
     int64_t *features;   /* [ngrams.n] which of the row's features an n-gram is; -1: the model does not know it */
 } evidence;
 
-bool fv_model_has_wide(const fv_model *model) { return model->net.has_wide; }
+bool fv_session_has_wide(const fv_session *session) { return session->head->has_wide; }
 
 /* ---- n-grams and features ---- */
 
@@ -183,13 +183,13 @@ static int best_but(const float *logits, int n, int but)
 /* Which labels are compared, and by how much the first is ahead. */
 static fv_status choose(fv_reasons *r, fv_session *s, const fv_text *text, int label, fv_err *err)
 {
-    int n = fv_model_n_labels(s->model);
+    int n = fv_session_n_labels(s);
     float *logits = fv_alloc((size_t)n * sizeof *logits, err);
     if (!logits) return FV_E_MEMORY;
     fv_status status = fv_session_logits(s, text, 1, logits, NULL, NULL, err);
     if (status == FV_OK) {
         r->label = label < 0 ? best_but(logits, n, -1) : label;
-        r->rival = fv_model_labels(s->model) == FV_LABELS_SINGLE ? best_but(logits, n, r->label) : -1;
+        r->rival = fv_session_labels(s) == FV_LABELS_SINGLE ? best_but(logits, n, r->label) : -1;
         r->logit = (double)logits[r->label];
         r->margin = r->logit - (r->rival < 0 ? 0 : (double)logits[r->rival]);
     }
@@ -200,9 +200,9 @@ static fv_status choose(fv_reasons *r, fv_session *s, const fv_text *text, int l
 fv_reasons *fv_explain_wide(fv_session *s, const fv_text *text, int label, fv_err *err)
 {
     fv_status status = FV_OK;
-    evidence e = {.wide = &s->model->net.wide};
-    if (!s->model->net.has_wide) return FV_FAIL(err, FV_E_ARGUMENT, "%s has no wide part, which could be explained", s->model->folder), NULL;
-    if (label >= fv_model_n_labels(s->model)) return FV_FAIL(err, FV_E_ARGUMENT, "label %d; the model has %d", label, fv_model_n_labels(s->model)), NULL;
+    evidence e = {.wide = &s->head->wide};
+    if (!s->head->has_wide) return FV_FAIL(err, FV_E_ARGUMENT, "%s has no wide part, which could be explained", s->model->folder), NULL;
+    if (label >= fv_session_n_labels(s)) return FV_FAIL(err, FV_E_ARGUMENT, "label %d; the model has %d", label, fv_session_n_labels(s)), NULL;
     fv_reasons *r = fv_alloc_zero(1, sizeof *r, err);
     if (!r) return NULL;
     FV_TRY(choose(r, s, text, label, err));

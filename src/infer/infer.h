@@ -3,6 +3,7 @@
  * fv_infer_rows, so that what is measured is what is served.
  *
  *   model.c     the folder: config.json, model.safetensors, tokenizer.json, fovea.json
+ *   network.c   a body with its heads: weights, graph, labels in JSON
  *   prepare.c   texts to rows, cut to the model's length, and to features
  *   session.c   rows to scores
  */
@@ -10,34 +11,41 @@
 #define FV_INFER_INFER_H
 
 #include "data/data.h"
-#include "models/encoder.h"
+#include "models/head.h"
 #include "models/wide.h"
 #include "text/ngrams.h"
 
-/* What fovea.json says that others' files do not. */
-typedef struct fv_model_head {
-    fv_labels kind;
-    fv_label_set labels;   /* empty for regression */
-    double temperature;    /* logits are divided by it: fitted on the validation part (Guo et al. 2017) */
-} fv_model_head;
+enum { FV_HEAD_NAME = 41 };
 
-/* What makes logits: the Transformer, and the wide part if there is one. */
-typedef struct fv_network {
-    fv_encoder encoder;
+/* One question that a model answers. What fovea.json says of it, and its weights. */
+typedef struct fv_head {
+    char name[FV_HEAD_NAME]; /* "" when it is the model's only one; else letters, digits, _ and - */
+    fv_labels kind;
+    fv_label_set labels;   /* empty for regression and without labels */
+    double temperature;    /* logits are divided by it: fitted on the validation part (Guo et al. 2017) */
+    int outputs;           /* columns of its logits: labels, or 1 for a number; 0 without labels */
+    fv_head_weights weights;
     fv_wide wide;
     bool has_wide;
+} fv_head;
+
+/* What makes logits: the Transformer, and on it the heads. All parameters are the encoder's. */
+typedef struct fv_network {
+    fv_encoder encoder;
+    fv_head *heads;        /* [n_heads] */
+    int n_heads;
 } fv_network;
 
 struct fv_model {
     char *folder;
     fv_network net;
-    fv_model_head head;
     fv_tokenizer *tokenizer;
-    fv_safetensors file, wide_file;
+    fv_safetensors file, *wide_files; /* [n_heads]; closed ones where a head has no wide part */
 };
 
 struct fv_session {
     fv_model *model;
+    fv_head *head;         /* the one that answers */
     int batch_tokens;
     fv_graph *graph;
     fv_encoding encoding;
@@ -63,27 +71,40 @@ fv_status fv_prepare_features(fv_feature_rows *rows, const fv_wide *wide, const 
 /* n-grams of one text or pair. */
 fv_status fv_prepare_ngrams(fv_ngrams *ngrams, const fv_text *text, fv_err *err);
 
-/* Logits of a batch; features is not read without a wide part. */
-fv_tensor *fv_network_build(const fv_network *net, fv_graph *g, const fv_batch *batch, const fv_feature_rows *features);
+/* ---- Network ---- */
+
+/* Heads whose kind, labels and outputs are set; adds all parameters but the wide parts', whose sizes are known later. */
+fv_status fv_network_init(fv_network *net, const fv_encoder_config *config, fv_err *err);
+/* After a head's features are chosen or read. */
+fv_status fv_network_add_wide(fv_network *net, fv_head *head, fv_err *err);
 void fv_network_release(fv_network *net);
+/* A head's logits of a batch; features is not read without a wide part. */
+fv_tensor *fv_network_build(const fv_network *net, const fv_head *head, fv_graph *g, const fv_batch *batch, const fv_feature_rows *features);
+/* The file of a head's wide part: "wide.safetensors" or "wide.NAME.safetensors". */
+typedef struct fv_wide_file { char name[64]; } fv_wide_file;
+fv_wide_file fv_wide_file_of(const fv_head *head);
 
 /* Told after each batch; nonzero stops with FV_E_STOPPED. */
 typedef int (*fv_infer_progress)(void *user, size_t batches, size_t of);
 
 /* Logits [n, outputs] of all rows that the sampler has, in row order. Plans a graph without training.
  * progress may be NULL. */
-fv_status fv_infer_rows(const fv_network *net, fv_graph *graph, fv_sampler *sampler, const fv_feature_rows *features, float *logits, fv_infer_progress progress, void *user, fv_err *err);
+fv_status fv_infer_rows(const fv_network *net, const fv_head *head, fv_graph *graph, fv_sampler *sampler, const fv_feature_rows *features, float *logits, fv_infer_progress progress, void *user, fv_err *err);
 /* Logits [n, outputs] of texts. */
 fv_status fv_session_logits(fv_session *session, const fv_text *texts, size_t n, float *logits, fv_infer_progress progress, void *user, fv_err *err);
 /* In place: softmax, sigmoid, or nothing, by kind. */
-void fv_infer_scores(const fv_model_head *head, float *logits, size_t n, int outputs);
+void fv_infer_scores(const fv_head *head, float *logits, size_t n);
 /* The temperature that makes the loss of `logits` smallest (single: truth [n] labels). 1 if there is nothing to learn from. */
 double fv_infer_temperature(const float *logits, const int32_t *truth, size_t n, int outputs);
 
-/* config.json with the labels in it, and fovea.json's part about the head. New references. */
-json_t *fv_model_config_json(const fv_encoder_config *config, const fv_model_head *head, fv_err *err);
-fv_status fv_model_head_to_json(const fv_model_head *head, json_t *tree, fv_err *err);
-fv_status fv_model_head_from_json(fv_model_head *head, const json_t *tree, const char *where, fv_err *err);
-const char *fv_labels_name(fv_labels kind); /* "single" | "multi" | "regression" */
+/* config.json with the labels in it (a single head's), and fovea.json's part about a head. New references. */
+json_t *fv_model_config_json(const fv_network *net, fv_err *err);
+fv_status fv_head_to_json(const fv_head *head, json_t *tree, fv_err *err);
+fv_status fv_head_from_json(fv_head *head, const json_t *tree, const char *where, fv_err *err);
+fv_status fv_head_set_name(fv_head *head, const char *name, const char *where, fv_err *err);
+void fv_head_count_outputs(fv_head *head); /* from its kind and labels */
+void fv_head_release(fv_head *head);
+const char *fv_labels_name(fv_labels kind); /* "single" | "multi" | "regression" | "tags" | "none" */
+const char *fv_task_name(const fv_network *net); /* "classify" | "tag" | "mlm" | "multi": how fovea.json and `fovea train` call it */
 
 #endif

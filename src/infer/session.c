@@ -10,16 +10,34 @@ void fv_session_options_init(fv_session_options *options)
     *options = (fv_session_options){.size = sizeof *options, .batch_tokens = 2048};
 }
 
+/* NULL when there is none of that name, or none was named and there are several. */
+static fv_head *find_head(const fv_model *m, const char *name, fv_err *err)
+{
+    fv_buf names = {0};
+    if (!name && m->net.n_heads == 1) return &m->net.heads[0];
+    for (int i = 0; i < m->net.n_heads; i++) {
+        if (name && strcmp(name, m->net.heads[i].name) == 0) return &m->net.heads[i];
+        fv_buf_printf(&names, NULL, "%s%s", i ? ", " : "", m->net.heads[i].name);
+    }
+    fv_shown shown;
+    if (name) FV_FAIL(err, FV_E_ARGUMENT, "%s: no head is called %s; it has: %s", m->folder, fv_show(&shown, name, strlen(name)), names.len ? names.data : "one without a name");
+    else FV_FAIL(err, FV_E_ARGUMENT, "%s: several heads: %s; say which one (--head)", m->folder, names.data ? names.data : "");
+    fv_buf_release(&names);
+    return NULL;
+}
+
 fv_session *fv_session_new(fv_model *model, const fv_session_options *options, fv_err *err)
 {
     fv_session_options defaults;
     fv_session_options_init(&defaults);
     if (!options) options = &defaults;
     if (options->batch_tokens < 1) return FV_FAIL(err, FV_E_ARGUMENT, "batch_tokens is %d; expected 1 or more", options->batch_tokens), NULL;
-    fv_pool *pool = fv_pool_shared(err);
+    fv_head *head = find_head(model, options->head, err);
+    fv_pool *pool = head ? fv_pool_shared(err) : NULL;
     fv_session *s = pool ? fv_alloc_zero(1, sizeof *s, err) : NULL;
     if (!s) return NULL;
     s->model = model;
+    s->head = head;
     s->batch_tokens = options->batch_tokens;
     s->graph = fv_graph_new(pool, err);
     if (s->graph) return s;
@@ -38,20 +56,17 @@ void fv_session_free(fv_session *s)
     fv_free(s);
 }
 
+int fv_session_n_labels(const fv_session *s) { return s->head->outputs; }
+fv_labels fv_session_labels(const fv_session *s) { return s->head->kind; }
+const char *fv_session_label(const fv_session *s, int i) { return i >= 0 && i < s->head->labels.n ? s->head->labels.names[i] : NULL; }
 int64_t fv_session_cut(const fv_session *s) { return s->cut; }
 
 /* ---- Rows ---- */
 
-fv_tensor *fv_network_build(const fv_network *net, fv_graph *g, const fv_batch *batch, const fv_feature_rows *features)
-{
-    fv_tensor *logits = fv_encoder_build(&net->encoder, g, batch);
-    return net->has_wide ? fv_wide_build(&net->wide, g, logits, features, batch) : logits;
-}
-
-static fv_status run_batch(const fv_network *net, fv_graph *graph, const fv_batch *batch, const fv_feature_rows *features, float *logits, fv_err *err)
+static fv_status run_batch(const fv_network *net, const fv_head *head, fv_graph *graph, const fv_batch *batch, const fv_feature_rows *features, float *logits, fv_err *err)
 {
     fv_graph_reset(graph, false);
-    fv_tensor *out = fv_network_build(net, graph, batch, features);
+    fv_tensor *out = fv_network_build(net, head, graph, batch, features);
     fv_status status = fv_graph_plan(graph, out, err);
     if (status != FV_OK) return status;
     fv_graph_forward(graph, 0);
@@ -60,13 +75,13 @@ static fv_status run_batch(const fv_network *net, fv_graph *graph, const fv_batc
     return FV_OK;
 }
 
-fv_status fv_infer_rows(const fv_network *net, fv_graph *graph, fv_sampler *sampler, const fv_feature_rows *features, float *logits, fv_infer_progress progress, void *user, fv_err *err)
+fv_status fv_infer_rows(const fv_network *net, const fv_head *head, fv_graph *graph, fv_sampler *sampler, const fv_feature_rows *features, float *logits, fv_infer_progress progress, void *user, fv_err *err)
 {
     fv_sampler_plan(sampler, -1);
     for (size_t i = 0; i < sampler->n_batches; i++) {
         fv_batch batch;
         fv_sampler_get(sampler, i, &batch);
-        fv_status status = run_batch(net, graph, &batch, features, logits, err);
+        fv_status status = run_batch(net, head, graph, &batch, features, logits, err);
         if (status != FV_OK) return status;
         if (progress && progress(user, i + 1, sampler->n_batches)) return FV_FAIL(err, FV_E_STOPPED, "stopped after batch %zu of %zu", i + 1, sampler->n_batches);
     }
@@ -84,8 +99,9 @@ static void softmax(float *x, int n, double temperature)
     for (int i = 0; i < n; i++) x[i] = (float)((double)x[i] / sum);
 }
 
-void fv_infer_scores(const fv_model_head *head, float *logits, size_t n, int outputs)
+void fv_infer_scores(const fv_head *head, float *logits, size_t n)
 {
+    int outputs = head->outputs;
     if (head->kind == FV_LABELS_SINGLE)
         for (size_t i = 0; i < n; i++) softmax(logits + i * (size_t)outputs, outputs, head->temperature);
     if (head->kind == FV_LABELS_MULTI)
@@ -136,10 +152,11 @@ fv_status fv_session_logits(fv_session *s, const fv_text *texts, size_t n, float
     fv_token_rows rows = {0};
     fv_feature_rows features = {0};
     fv_sampler sampler = {0};
+    if (s->head->weights.place != FV_HEAD_TEXT) return FV_FAIL(err, FV_E_ARGUMENT, "%s: answers no questions about whole texts (labels_kind is \"%s\")", m->folder, fv_labels_name(s->head->kind));
     FV_TRY(fv_prepare_rows(&rows, m->tokenizer, m->net.encoder.config.max_len, texts, n, &s->encoding, &s->cut, err));
-    if (m->net.has_wide) FV_TRY(fv_prepare_features(&features, &m->net.wide, texts, n, &s->ngrams, err));
+    if (s->head->has_wide) FV_TRY(fv_prepare_features(&features, &s->head->wide, texts, n, &s->ngrams, err));
     FV_TRY(fv_sampler_init(&sampler, &rows, s->batch_tokens, 0, err));
-    FV_TRY(fv_infer_rows(&m->net, s->graph, &sampler, &features, logits, progress, user, err));
+    FV_TRY(fv_infer_rows(&m->net, s->head, s->graph, &sampler, &features, logits, progress, user, err));
 done:
     fv_sampler_release(&sampler);
     fv_feature_rows_release(&features);
@@ -151,21 +168,21 @@ fv_status fv_classify_scores(fv_session *s, const fv_text *texts, size_t n, floa
 {
     if (n == 0) return FV_OK;
     fv_status status = fv_session_logits(s, texts, n, out, NULL, NULL, err);
-    if (status == FV_OK) fv_infer_scores(&s->model->head, out, n, s->model->net.encoder.config.outputs);
+    if (status == FV_OK) fv_infer_scores(s->head, out, n);
     return status;
 }
 
 /* The best `top` of one row by repeated selection: top is small. Equal scores: the first label. */
-static void choose_best(const fv_model *m, const float *scores, int top, fv_label *out)
+static void choose_best(const fv_session *s, const float *scores, int top, fv_label *out)
 {
-    int n = m->net.encoder.config.outputs;
+    int n = s->head->outputs;
     for (int k = 0; k < top; k++) {
         int best = -1;
         for (int i = 0; i < n; i++) {
             bool taken = k > 0 && (scores[i] > out[k - 1].score || (scores[i] == out[k - 1].score && i <= out[k - 1].index));
             if (!taken && (best < 0 || scores[i] > scores[best])) best = i;
         }
-        out[k] = best < 0 ? (fv_label){.index = -1} : (fv_label){.name = fv_model_label(m, best), .index = best, .score = scores[best]};
+        out[k] = best < 0 ? (fv_label){.index = -1} : (fv_label){.name = fv_session_label(s, best), .index = best, .score = scores[best]};
         if (best < 0) {
             while (++k < top) out[k] = (fv_label){.index = -1};
             return;
@@ -176,13 +193,13 @@ static void choose_best(const fv_model *m, const float *scores, int top, fv_labe
 fv_status fv_classify(fv_session *s, const fv_text *texts, size_t n, int top, fv_label *out, fv_err *err)
 {
     fv_status status = FV_OK;
-    size_t outputs = (size_t)s->model->net.encoder.config.outputs;
-    if (top < 1 || (s->model->head.kind == FV_LABELS_REGRESSION && top != 1)) return FV_FAIL(err, FV_E_ARGUMENT, "top is %d; expected 1 or more, and 1 for regression", top);
+    size_t outputs = (size_t)s->head->outputs;
+    if (top < 1 || (s->head->kind == FV_LABELS_REGRESSION && top != 1)) return FV_FAIL(err, FV_E_ARGUMENT, "top is %d; expected 1 or more, and 1 for regression", top);
     s->work.len = 0;
     FV_TRY(fv_buf_reserve(&s->work, n * outputs * sizeof(float), err));
     float *scores = (float *)(void *)s->work.data;
     FV_TRY(fv_classify_scores(s, texts, n, scores, err));
-    for (size_t i = 0; i < n; i++) choose_best(s->model, scores + i * outputs, top, out + i * (size_t)top);
+    for (size_t i = 0; i < n; i++) choose_best(s, scores + i * outputs, top, out + i * (size_t)top);
 done:
     return status;
 }

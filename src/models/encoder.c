@@ -19,7 +19,6 @@ fv_status fv_encoder_config_check(const fv_encoder_config *c, fv_err *err)
         return FV_FAIL(err, FV_E_ARGUMENT, "fixed positions for %d tokens of width %d; expected at most %d numbers", c->max_len, c->width, MAX_SINUSOIDS);
     if (c->vocab < 8 || c->vocab > 4000000) return FV_FAIL(err, FV_E_ARGUMENT, "vocabulary of %d; expected 8 to 4000000", c->vocab);
     if (c->types < 1 || c->types > 16) return FV_FAIL(err, FV_E_ARGUMENT, "%d token types; expected 1 to 16", c->types);
-    if (c->outputs < 1 || c->outputs > 1000000) return FV_FAIL(err, FV_E_ARGUMENT, "%d outputs; expected 1 to 1000000", c->outputs);
     if (!(c->dropout >= 0 && c->dropout < 1) || !(c->attention_dropout >= 0 && c->attention_dropout < 1))
         return FV_FAIL(err, FV_E_ARGUMENT, "dropout %g, attention dropout %g; expected 0 or more, and less than 1", c->dropout, c->attention_dropout);
     if (!(c->norm_eps > 0 && c->norm_eps < 1)) return FV_FAIL(err, FV_E_ARGUMENT, "layer norm epsilon %g; expected between 0 and 1", c->norm_eps);
@@ -104,8 +103,7 @@ fv_status fv_encoder_init(fv_encoder *e, const fv_encoder_config *config, fv_err
     FV_TRY(init_embeddings(e, err));
     for (int i = 0; i < config->layers; i++) FV_TRY(init_block(e, i, err));
     if (config->pre_norm) FV_TRY(fv_norm_init(&e->final_norm, &e->params, "bert.encoder.LayerNorm", config->width, err));
-    FV_TRY(fv_linear_init(&e->pooler, &e->params, (const char *[]){"bert.pooler.dense"}, 1, config->width, config->width, (float)config->init_deviation, err));
-    FV_TRY(fv_linear_init(&e->classifier, &e->params, (const char *[]){"classifier"}, 1, config->outputs, config->width, (float)config->init_deviation, err));
+    if (config->pooler) FV_TRY(fv_linear_init(&e->pooler, &e->params, (const char *[]){"bert.pooler.dense"}, 1, config->width, config->width, (float)config->init_deviation, err));
 done:
     if (status != FV_OK) fv_encoder_release(e);
     return status;
@@ -130,18 +128,17 @@ static fv_tensor *build_embeddings(const fv_encoder *e, fv_graph *g, const fv_ba
     return fv_drop_build(g, x, NULL, (float)c->dropout, batch);
 }
 
-static fv_tensor *build_head(const fv_encoder *e, fv_graph *g, fv_tensor *x, const fv_batch *batch)
+fv_tensor *fv_encoder_pool(const fv_encoder *e, fv_graph *g, fv_tensor *hidden, const fv_batch *batch)
 {
-    fv_graph_scope(g, "head");
-    fv_tensor *pooled = fv_pool_rows(g, x, batch->offsets, batch->B, (int)e->config.pooling);
-    fv_tensor *hidden = fv_linear_build(g, pooled, &e->pooler, FV_ACT_TANH, NULL);
+    fv_graph_scope(g, "pool");
+    fv_tensor *pooled = fv_pool_rows(g, hidden, batch->offsets, batch->B, (int)e->config.pooling);
+    pooled = fv_linear_build(g, pooled, &e->pooler, FV_ACT_TANH, NULL);
     fv_batch one_row_each = *batch;
     int32_t *ends = fv_graph_memory(g, ((size_t)batch->B + 1) * sizeof *ends);
     if (!ends) return NULL;
     for (int32_t b = 0; b <= batch->B; b++) ends[b] = b;
     one_row_each.offsets = ends;
-    hidden = fv_drop_build(g, hidden, NULL, (float)e->config.dropout, &one_row_each);
-    return fv_linear_build(g, hidden, &e->classifier, FV_ACT_NONE, NULL);
+    return fv_drop_build(g, pooled, NULL, (float)e->config.dropout, &one_row_each);
 }
 
 fv_tensor *fv_encoder_build(const fv_encoder *e, fv_graph *g, const fv_batch *batch)
@@ -158,6 +155,5 @@ fv_tensor *fv_encoder_build(const fv_encoder *e, fv_graph *g, const fv_batch *ba
         x = fv_block_build(g, x, &e->blocks[i], &shape, batch);
     }
     fv_graph_scope(g, "final");
-    if (c->pre_norm) x = fv_norm_build(g, x, &e->final_norm, (float)c->norm_eps);
-    return build_head(e, g, x, batch);
+    return c->pre_norm ? fv_norm_build(g, x, &e->final_norm, (float)c->norm_eps) : x;
 }

@@ -1,7 +1,8 @@
-/* The encoder: token, position and type embeddings, Transformer layers, one pooled row for each text,
- * and a head. In its default form it is BERT (Devlin et al. 2019), names of weights and all, so that
- * its folder loads as BertForSequenceClassification elsewhere; with pre-norm, sinusoids, other pooling
- * or the article's attention block it is a "fovea_encoder" in the same layout.
+/* The encoder: token, position and type embeddings, Transformer layers, and one pooled row for each
+ * text. In its default form it is BERT (Devlin et al. 2019), names of weights and all, so that its
+ * folder loads as BertForSequenceClassification and the like elsewhere; with pre-norm, sinusoids, other
+ * pooling or the article's attention block it is a "fovea_encoder" in the same layout. What answers
+ * questions sits on top of it: head.h.
  *
  *   encoder.c          weights and graph
  *   encoder_config.c   config.json
@@ -17,11 +18,11 @@ typedef enum fv_pooling { FV_POOLING_CLS, FV_POOLING_MEAN, FV_POOLING_MAX } fv_p
 
 typedef struct fv_encoder_config {
     int vocab, layers, width, heads, ffn, max_len, types;
-    int outputs;                 /* rows of the head: labels, or 1 for a number */
     fv_act act;                  /* FV_ACT_GELU or FV_ACT_RELU */
     fv_pooling pooling;
     bool pre_norm, sinusoidal;   /* sinusoidal: word vectors are scaled by sqrt(width) too */
     bool article_attention;      /* the article's attention block instead of Vaswani's: nn.h has both */
+    bool pooler;                 /* a dense layer on pooled rows: for heads that answer about whole texts */
     double norm_eps, dropout, attention_dropout, init_deviation;
 } fv_encoder_config;
 
@@ -33,7 +34,7 @@ typedef struct fv_encoder {
     fv_param *words, *positions, *types;
     fv_norm_weights embedding_norm, final_norm; /* final_norm: pre-norm only */
     fv_block blocks[FV_MAX_LAYERS];
-    fv_linear_weights pooler, classifier;
+    fv_linear_weights pooler;                   /* with config.pooler */
     float *sinusoids;                           /* [max_len, width] or NULL */
 } fv_encoder;
 
@@ -41,12 +42,15 @@ fv_status fv_encoder_config_check(const fv_encoder_config *config, fv_err *err);
 /* Adds all parameters; storage comes from fv_params_allocate or fv_weights_map. */
 fv_status fv_encoder_init(fv_encoder *encoder, const fv_encoder_config *config, fv_err *err);
 void fv_encoder_release(fv_encoder *encoder);
-/* Logits [B, outputs]. Nodes: "embed", "layer.I.attend", "layer.I", "pool", "head". */
+/* Hidden states [N, width] of a batch. Nodes: "embeddings", "layer.I.attend", "layer.I". */
 fv_tensor *fv_encoder_build(const fv_encoder *encoder, fv_graph *g, const fv_batch *batch);
+/* Hidden states to one row a text: pooled, through the pooler, dropped out. [B, width] */
+fv_tensor *fv_encoder_pool(const fv_encoder *encoder, fv_graph *g, fv_tensor *hidden, const fv_batch *batch);
 
-/* config.json. Parsing names file and key of what is missing, wrong or not supported. The caller adds
- * labels to the tree (fv_model_* of infer does) and owns it. */
-json_t *fv_encoder_config_to_json(const fv_encoder_config *config, fv_err *err);
+/* config.json. `purpose` ends the name of the architecture, "ForSequenceClassification" say; "Model" for
+ * a body with several heads. Parsing names file and key of what is missing, wrong or not supported, and
+ * leaves `pooler` to the caller, who also adds labels to the tree (fv_model_* of infer does) and owns it. */
+json_t *fv_encoder_config_to_json(const fv_encoder_config *config, const char *purpose, fv_err *err);
 fv_status fv_encoder_config_from_json(fv_encoder_config *config, const json_t *tree, const char *where, fv_err *err);
 
 /* Weights in a file under their names, but for those kept aside. Map: single-part float32 tensors stay in the mapping, which must

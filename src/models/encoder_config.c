@@ -2,6 +2,7 @@
  * makes the folder a "fovea_encoder", so that nobody loads it as what it is not. */
 #include "models/encoder.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const char *const pooling_names[] = {"cls", "mean", "max"}, *const attention_names[] = {"vaswani", "article"};
@@ -11,11 +12,13 @@ static bool is_bert(const fv_encoder_config *c)
     return !c->pre_norm && !c->sinusoidal && !c->article_attention && c->pooling == FV_POOLING_CLS;
 }
 
-json_t *fv_encoder_config_to_json(const fv_encoder_config *c, fv_err *err)
+json_t *fv_encoder_config_to_json(const fv_encoder_config *c, const char *purpose, fv_err *err)
 {
     bool bert = is_bert(c);
+    char architecture[64];
+    snprintf(architecture, sizeof architecture, "%s%s", bert ? "Bert" : "FoveaEncoder", purpose);
     json_t *tree = json_pack("{s:[s], s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:i, s:s}",
-        "architectures", bert ? "BertForSequenceClassification" : "FoveaEncoderForSequenceClassification",
+        "architectures", architecture,
         "model_type", bert ? "bert" : "fovea_encoder",
         "hidden_act", c->act == FV_ACT_RELU ? "relu" : "gelu",
         "vocab_size", c->vocab, "num_hidden_layers", c->layers, "hidden_size", c->width,
@@ -83,7 +86,7 @@ fv_status fv_encoder_config_from_json(fv_encoder_config *c, const json_t *tree, 
 {
     fv_status status = FV_OK;
     int type = -1, act = 0, norm = 0, positions = 0, pooling = 0, attention = 0;
-    *c = (fv_encoder_config){.outputs = 1, .norm_eps = 1e-12, .dropout = 0.1, .attention_dropout = 0.1, .init_deviation = 0.02};
+    *c = (fv_encoder_config){.norm_eps = 1e-12, .dropout = 0.1, .attention_dropout = 0.1, .init_deviation = 0.02};
     FV_TRY(choose(tree, "model_type", (const char *[]){"bert", "fovea_encoder"}, 2, &type, where, err));
     if (type < 0) return FV_FAIL(err, FV_E_FORMAT, "%s: no model_type; expected \"bert\" or \"fovea_encoder\"", where);
     FV_TRY(choose(tree, "hidden_act", (const char *[]){"gelu", "relu"}, 2, &act, where, err));

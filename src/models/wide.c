@@ -171,9 +171,9 @@ done:
 
 /* ---- In the model ---- */
 
-fv_status fv_wide_add_param(fv_wide *w, fv_params *params, int outputs, fv_err *err)
+fv_status fv_wide_add_param(fv_wide *w, fv_params *params, const char *name, int outputs, fv_err *err)
 {
-    w->weight = fv_params_add(params, (const char *[]){"wide.weight"}, 1, 2, w->n > 0 ? w->n : 1, outputs, FV_INIT_ZERO, 0, err);
+    w->weight = fv_params_add(params, &name, 1, 2, w->n > 0 ? w->n : 1, outputs, FV_INIT_ZERO, 0, err);
     if (!w->weight) return FV_E_MEMORY;
     w->weight->rate = wide_rate;
     w->weight->aside = true;

@@ -4,7 +4,7 @@
  *
  *   logits = transformer(text) + Σ over n-grams of the text: tf·idf · weight[n-gram]
  *
- * It lies in wide.safetensors beside the model: "hashes" U64 [F] ascending, "idf" F32 [F], "weight"
+ * It lies in a file beside the model, for each head that has one: "hashes" U64 [F] ascending, "idf" F32 [F], "weight"
  * F32 [F, L]. A folder without that file is the Transformer alone, unless its
  * fovea.json lists the file. */
 #ifndef FV_MODELS_WIDE_H
@@ -13,8 +13,6 @@
 #include "data/data.h"
 #include "formats/formats.h"
 #include "graph/graph.h"
-
-#define FV_WIDE_FILE "wide.safetensors"
 
 typedef struct fv_wide {
     int64_t n;            /* features */
@@ -39,8 +37,8 @@ void fv_wide_counts_release(fv_wide_counts *counts);
 fv_status fv_wide_choose(fv_wide *wide, const fv_wide_counts *counts, int64_t most, fv_err *err);
 /* The features of one text as the next row; values are (1 + ln count) · idf, scaled to length 1. */
 fv_status fv_wide_add_row(const fv_wide *wide, fv_feature_rows *rows, uint64_t *hashes, size_t n, fv_err *err);
-/* Adds "wide.weight" to the model's parameters: zero at the start, at a rate of its own. */
-fv_status fv_wide_add_param(fv_wide *wide, fv_params *params, int outputs, fv_err *err);
+/* Adds its weights to the model's parameters under `name`: zero at the start, at a rate of their own. */
+fv_status fv_wide_add_param(fv_wide *wide, fv_params *params, const char *name, int outputs, fv_err *err);
 /* logits + what the n-grams say. */
 fv_tensor *fv_wide_build(const fv_wide *wide, fv_graph *g, fv_tensor *logits, const fv_feature_rows *features, const fv_batch *batch);
 

@@ -25,15 +25,24 @@ static char *dump(json_t *tree, fv_err *err)
     return text.data;
 }
 
+/* Where the rows of each job go on. */
+static json_t *dump_positions(const fv_training *t)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < t->n_jobs; i++)
+        if (json_array_append_new(list, json_pack("[I, I]", (json_int_t)t->jobs[i].epoch, (json_int_t)t->jobs[i].batch)) != 0) return json_decref(list), NULL;
+    return list;
+}
+
 static char *dump_state(const fv_training *t, fv_err *err)
 {
     uint64_t log_bytes, event_bytes;
     fv_record_sizes(&t->record, &log_bytes, &event_bytes);
-    return dump(json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:b, s:I, s:I}",
+    return dump(json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:b, s:I, s:I, s:o}",
         "steps", (json_int_t)t->recipe.steps, "step", (json_int_t)t->step, "epoch", (json_int_t)t->epoch, "batch", (json_int_t)t->batch,
         "tokens", (json_int_t)t->tokens, "epochs_since_best", (json_int_t)t->epochs_since_best, "best_step", (json_int_t)t->best_step,
         "best_value", t->best_value, "best_loss", t->best_loss, "seconds", fv_training_seconds(t), "done_early", t->done_early,
-        "log_bytes", (json_int_t)log_bytes, "event_bytes", (json_int_t)event_bytes), err);
+        "log_bytes", (json_int_t)log_bytes, "event_bytes", (json_int_t)event_bytes, "jobs", dump_positions(t)), err);
 }
 
 static fv_st_tensor vector(const char *name, const float *data, int64_t n)
@@ -119,6 +128,21 @@ static fv_status copy_vector(const fv_safetensors *file, const char *name, float
     return FV_OK;
 }
 
+static fv_status restore_positions(fv_training *t, const json_t *state, const char *where, fv_err *err)
+{
+    const json_t *list = json_object_get(state, "jobs");
+    if ((int)json_array_size(list) != t->n_jobs) return FV_FAIL(err, FV_E_FORMAT, "%s: jobs is no list of %d places in the data", where, t->n_jobs);
+    for (int i = 0; i < t->n_jobs; i++) {
+        fv_job *job = &t->jobs[i];
+        const json_t *place = json_array_get(list, (size_t)i);
+        job->epoch = json_integer_value(json_array_get(place, 0));
+        job->batch = json_integer_value(json_array_get(place, 1));
+        if (job->epoch < 0 || job->batch < 0) return FV_FAIL(err, FV_E_FORMAT, "%s: job %d goes on at epoch %lld, batch %lld", where, i, (long long)job->epoch, (long long)job->batch);
+        fv_sampler_plan(&job->train.sampler, job->epoch);
+    }
+    return FV_OK;
+}
+
 static fv_status restore_state(fv_training *t, const fv_safetensors *file, uint64_t *log_bytes, uint64_t *event_bytes, fv_err *err)
 {
     fv_status status = FV_OK;
@@ -139,6 +163,7 @@ static fv_status restore_state(fv_training *t, const fv_safetensors *file, uint6
     FV_TRY(fv_json_bool(s, "done_early", true, &t->done_early, where, err));
     FV_TRY(fv_json_int(s, "log_bytes", true, 0, huge, &log, where, err));
     FV_TRY(fv_json_int(s, "event_bytes", true, 0, huge, &events, where, err));
+    FV_TRY(restore_positions(t, s, where, err));
     *log_bytes = (uint64_t)log;
     *event_bytes = (uint64_t)events;
 done:
@@ -159,7 +184,6 @@ static fv_status restore_from(fv_training *t, const fv_safetensors *file, uint64
     FV_TRY(copy_vector(file, "best", t->best, n, err));
     FV_TRY(restore_state(t, file, log_bytes, event_bytes, err));
     fv_params_changed(&t->net.encoder.params);
-    fv_sampler_plan(&t->train.sampler, t->epoch);
 done:
     return status;
 }

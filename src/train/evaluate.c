@@ -37,18 +37,18 @@ static fv_status collect_truth(truth *a, const fv_dataset *data, fv_labels kind,
     return FV_OK;
 }
 
-fv_status fv_evaluate(fv_report *report, const fv_dataset *data, const fv_model_head *head, const float *logits, int outputs, uint64_t seed, bool intervals, fv_pool *pool, fv_err *err)
+fv_status fv_evaluate(fv_report *report, const fv_dataset *data, const fv_head *head, const float *logits, uint64_t seed, bool intervals, fv_pool *pool, fv_err *err)
 {
     fv_status status = FV_OK;
     truth a = {0};
-    size_t count = data->n * (size_t)outputs;
+    size_t count = data->n * (size_t)head->outputs;
     float *scores = fv_alloc(count * sizeof *scores, err);
     if (!scores) return FV_E_MEMORY;
     FV_TRY(collect_truth(&a, data, head->kind, err));
     memcpy(scores, logits, count * sizeof *scores);
-    fv_infer_scores(head, scores, data->n, outputs);
+    fv_infer_scores(head, scores, data->n);
     fv_predictions p = {
-        .kind = head->kind, .n = data->n, .n_labels = outputs, .names = head->labels.names, .scores = scores,
+        .kind = head->kind, .n = data->n, .n_labels = head->outputs, .names = head->labels.names, .scores = scores,
         .truth = a.labels, .truth_offsets = a.offsets, .values = a.values, .seed = seed, .values_only = !intervals,
     };
     FV_TRY(fv_metrics_compute(report, &p, pool, err));

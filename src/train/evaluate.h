@@ -7,6 +7,6 @@
 
 /* Logits [n, outputs] of all rows of `data`, in row order, are left alone. Release the report with
  * fv_metrics_release while the head's label names live. Without intervals low and high are the value. */
-fv_status fv_evaluate(fv_report *report, const fv_dataset *data, const fv_model_head *head, const float *logits, int outputs, uint64_t seed, bool intervals, fv_pool *pool, fv_err *err);
+fv_status fv_evaluate(fv_report *report, const fv_dataset *data, const fv_head *head, const float *logits, uint64_t seed, bool intervals, fv_pool *pool, fv_err *err);
 
 #endif

@@ -7,8 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ops.h"
-#include "train/evaluate.h"
+#include "train/metrics.h"
 #include "train/schedule.h"
 #include "train/training.h"
 
@@ -43,53 +42,51 @@ void fv_training_say(fv_training *t, const char *format, ...)
 
 /* ---- One shard ---- */
 
-static fv_tensor *build_loss(fv_training *t, const fv_batch *batch, fv_tensor *logits)
-{
-    fv_graph_scope(t->graph, "loss");
-    int outputs = t->recipe.encoder.outputs;
-    for (int32_t b = 0; b < batch->B; b++) {
-        const fv_example *e = &t->train.data.rows[batch->rows[b]];
-        float *target = t->targets + (size_t)b * (size_t)outputs;
-        t->labels[b] = e->label;
-        if (t->recipe.kind == FV_LABELS_REGRESSION) *target = (float)e->value;
-        if (t->recipe.kind != FV_LABELS_MULTI) continue;
-        memset(target, 0, (size_t)outputs * sizeof *target);
-        for (int32_t i = 0; i < e->n_labels; i++) target[e->labels[i]] = 1;
-    }
-    switch (t->recipe.kind) {
-    case FV_LABELS_MULTI: return fv_binary_cross_entropy(t->graph, logits, t->targets);
-    case FV_LABELS_REGRESSION: return fv_squared_error(t->graph, logits, t->targets);
-    case FV_LABELS_SINGLE: break;
-    }
-    return fv_cross_entropy(t->graph, logits, t->labels, (float)t->recipe.label_smoothing);
-}
-
-fv_status fv_training_shard(fv_training *t, const fv_batch *batch, int shard, bool plan_only, double *loss, fv_err *err)
+fv_status fv_training_shard(fv_training *t, fv_job *job, const fv_batch *batch, int shard, double *loss, fv_err *err)
 {
     uint64_t key = fv_mix(fv_mix(t->recipe.seed, (uint64_t)t->step), (uint64_t)shard);
     float *grad = fv_shards_slot(&t->shards);
-    if (!plan_only) memset(grad, 0, (size_t)t->net.encoder.params.n_floats * sizeof *grad);
+    if (!t->planning) memset(grad, 0, (size_t)t->net.encoder.params.n_floats * sizeof *grad);
     fv_params_bind_grad(&t->net.encoder.params, grad);
-    fv_graph_reset(t->graph, true);
-    fv_tensor *out = build_loss(t, batch, fv_network_build(&t->net, t->graph, batch, &t->train.features));
-    fv_status status = fv_graph_plan(t->graph, out, err);
-    if (status != FV_OK || plan_only) return status;
-    fv_graph_forward(t->graph, key);
-    fv_graph_backward(t->graph, out, 1.0f / (float)t->recipe.accumulate, key);
+    fv_graph_reset(job->graph, true);
+    fv_tensor *out = job->objective->loss(t, job, batch);
+    fv_status status = fv_graph_plan(job->graph, out, err);
+    if (status != FV_OK || t->planning) return status;
+    fv_graph_forward(job->graph, key);
+    fv_graph_backward(job->graph, out, 1.0f / (float)t->recipe.accumulate, key);
     *loss = (double)out->data[0];
     return FV_OK;
 }
 
 /* ---- One step ---- */
 
-static void next_batch(fv_training *t, fv_batch *batch)
+/* Which job a shard of this step is for: drawn by their shares. */
+static fv_job *choose_job(const fv_training *t, int shard)
 {
-    if (t->batch >= (int64_t)t->train.sampler.n_batches) {
-        t->batch = 0;
-        fv_sampler_plan(&t->train.sampler, ++t->epoch);
-    }
-    fv_sampler_get(&t->train.sampler, (size_t)t->batch++, batch);
+    fv_rng rng = fv_rng_make(fv_mix(t->recipe.seed, (uint64_t)t->step * (uint64_t)t->recipe.accumulate + (uint64_t)shard), "job");
+    double left = fv_rng_uniform(&rng);
+    int i = 0;
+    while (i + 1 < t->n_jobs && left >= t->jobs[i].share) left -= t->jobs[i++].share;
+    return &t->jobs[i];
 }
+
+static void next_batch(fv_job *job, fv_batch *batch)
+{
+    if (job->batch >= (int64_t)job->train.sampler.n_batches) {
+        job->batch = 0;
+        fv_sampler_plan(&job->train.sampler, ++job->epoch);
+    }
+    fv_sampler_get(&job->train.sampler, (size_t)job->batch++, batch);
+}
+
+static int64_t batches_of_epoch(const fv_training *t)
+{
+    int64_t n = 0;
+    for (int i = 0; i < t->n_jobs; i++) n += (int64_t)t->jobs[i].train.sampler.n_batches;
+    return n;
+}
+
+static bool epoch_ended(const fv_training *t) { return t->batch >= batches_of_epoch(t); }
 
 static fv_status sum_shards(fv_training *t, fv_err *err)
 {
@@ -97,8 +94,11 @@ static fv_status sum_shards(fv_training *t, fv_err *err)
     for (int i = 0; i < t->recipe.accumulate; i++) {
         fv_batch batch;
         double loss = 0;
-        next_batch(t, &batch);
-        fv_status status = fv_training_shard(t, &batch, i, false, &loss, err);
+        fv_job *job = choose_job(t, i);
+        if (epoch_ended(t)) t->epoch++, t->batch = 0;
+        next_batch(job, &batch);
+        t->batch++;
+        fv_status status = fv_training_shard(t, job, &batch, i, &loss, err);
         if (status != FV_OK) return status;
         fv_shards_push(&t->shards, t->pool);
         t->loss += loss / t->recipe.accumulate;
@@ -156,23 +156,11 @@ static fv_status tell_step(fv_training *t, double tokens_per_s, fv_err *err)
 
 /* ---- Validation ---- */
 
-fv_status fv_training_evaluate(fv_training *t, fv_part *part, bool intervals, fv_report *report, fv_err *err)
-{
-    fv_status status = fv_infer_rows(&t->net, t->infer_graph, &part->sampler, &part->features, part->logits, NULL, NULL, err);
-    if (status != FV_OK) return status;
-    return fv_evaluate(report, &part->data, &t->head, part->logits, t->recipe.encoder.outputs, t->recipe.seed, intervals, t->pool, err);
-}
-
-static double metric(const fv_report *report, const char *name)
+double fv_report_value(const fv_report *report, const char *name)
 {
     for (size_t i = 0; i < report->n_metrics; i++)
         if (strcmp(report->metrics[i].name, name) == 0) return report->metrics[i].value;
     return NAN;
-}
-
-static const char *headline(fv_labels kind)
-{
-    return kind == FV_LABELS_SINGLE ? "accuracy" : kind == FV_LABELS_MULTI ? "micro_f1" : "r2";
 }
 
 static void keep_if_best(fv_training *t, double value, double loss)
@@ -186,40 +174,75 @@ static void keep_if_best(fv_training *t, double value, double loss)
     memcpy(t->best, t->net.encoder.params.block, (size_t)t->net.encoder.params.n_floats * sizeof *t->best);
 }
 
-static fv_status validate(fv_training *t, fv_err *err)
+/* Adds to *value what decides (larger is better) and to *loss what decides between equals. */
+static fv_status validate_job(fv_training *t, fv_job *job, double *value, double *loss, fv_err *err)
 {
     fv_status status = FV_OK;
     fv_report report = {0};
-    double begun = fv_now();
-    FV_TRY(fv_training_evaluate(t, &t->valid, false, &report, err));
-    FV_TRY(fv_record_valid(&t->record, t->step, t->epoch, report.metrics, report.n_metrics, err));
-    double value = metric(&report, headline(t->recipe.kind));
-    keep_if_best(t, value, metric(&report, t->recipe.kind == FV_LABELS_REGRESSION ? "mse" : "loss"));
-    t->valid_seconds = fv_now() - begun;
-    fv_event event = blank_event(t, FV_EVENT_EPOCH);
-    event.metric = headline(t->recipe.kind);
-    event.value = value;
-    event.best = t->best_step == t->step;
-    send(t, &event);
+    const fv_objective *o = job->objective;
+    FV_TRY(o->evaluate(t, job, &job->valid, false, &report, err));
+    FV_TRY(fv_record_valid(&t->record, t->step, t->epoch, job->head->name, report.metrics, report.n_metrics, err));
+    double headline = fv_report_value(&report, o->headline(job));
+    if (t->n_jobs > 1) fv_training_say(t, "epoch %lld  %s: %s %.4f", (long long)t->epoch + 1, job->head->name, o->headline(job), headline);
+    *value += (o->smaller_is_better ? -headline : headline) / t->n_jobs;
+    *loss += fv_report_value(&report, o->tie_breaker(job)) / t->n_jobs;
 done:
     fv_metrics_release(&report);
     return status;
+}
+
+static fv_status validate(fv_training *t, fv_err *err)
+{
+    double begun = fv_now(), value = 0, loss = 0;
+    const fv_objective *only = t->jobs[0].objective;
+    for (int i = 0; i < t->n_jobs; i++) {
+        fv_status status = validate_job(t, &t->jobs[i], &value, &loss, err);
+        if (status != FV_OK) return status;
+    }
+    keep_if_best(t, value, loss);
+    t->valid_seconds = fv_now() - begun;
+    fv_event event = blank_event(t, FV_EVENT_EPOCH);
+    event.metric = t->n_jobs > 1 ? "mean" : only->headline(&t->jobs[0]);
+    event.value = t->n_jobs == 1 && only->smaller_is_better ? -value : value;
+    event.best = t->best_step == t->step;
+    send(t, &event);
+    return FV_OK;
 }
 
 /* ---- How many steps ---- */
 
 static int64_t steps_of_epochs(const fv_training *t, double epochs)
 {
-    int64_t batches = (int64_t)t->train.sampler.n_batches, each = (batches + t->recipe.accumulate - 1) / t->recipe.accumulate;
+    int64_t each = (batches_of_epoch(t) + t->recipe.accumulate - 1) / t->recipe.accumulate;
     return (int64_t)fmax(1, epochs * (double)each);
+}
+
+static void begin_data(fv_training *t)
+{
+    t->epoch = t->batch = 0;
+    for (int i = 0; i < t->n_jobs; i++) {
+        fv_job *job = &t->jobs[i];
+        job->epoch = job->batch = 0;
+        fv_sampler_plan(&job->train.sampler, 0);
+    }
+}
+
+static fv_status score_valid(fv_training *t, fv_err *err)
+{
+    fv_status status = FV_OK;
+    for (int i = 0; i < t->n_jobs && status == FV_OK; i++) {
+        fv_report report = {0};
+        status = t->jobs[i].objective->evaluate(t, &t->jobs[i], &t->jobs[i].valid, false, &report, err);
+        fv_metrics_release(&report);
+    }
+    return status;
 }
 
 /* Times steps that are then forgotten: nothing is updated, so the run itself starts from nothing. */
 static fv_status time_steps(fv_training *t, double *step_seconds, double *valid_seconds, fv_err *err)
 {
     fv_status status = FV_OK;
-    fv_report report = {0};
-    int64_t tokens = t->tokens, epoch = t->epoch, n = (int64_t)t->train.sampler.n_batches * 2;
+    int64_t n = batches_of_epoch(t) * 2, tokens = t->tokens;
     int steps = n < TIMED_STEPS ? (int)n : TIMED_STEPS;
     double begun = fv_now();
     for (int i = 0; i < steps; i++) {
@@ -228,15 +251,23 @@ static fv_status time_steps(fv_training *t, double *step_seconds, double *valid_
     }
     *step_seconds = (fv_now() - begun) / steps;
     begun = fv_now();
-    FV_TRY(fv_training_evaluate(t, &t->valid, false, &report, err));
+    FV_TRY(score_valid(t, err));
     *valid_seconds = fv_now() - begun;
     t->tokens = tokens;
-    t->batch = 0;
-    t->epoch = epoch;
-    fv_sampler_plan(&t->train.sampler, t->epoch);
+    begin_data(t);
 done:
-    fv_metrics_release(&report);
     return status;
+}
+
+/* Rows to be tested at the end, as a share of those that every validation scores. */
+static double test_share(const fv_training *t)
+{
+    double tests = 0, valids = 0;
+    for (int i = 0; i < t->n_jobs; i++) {
+        tests += (double)t->jobs[i].test.data.n;
+        valids += (double)t->jobs[i].valid.data.n;
+    }
+    return tests / valids;
 }
 
 static fv_status fit_steps_to_time(fv_training *t, int64_t wanted, fv_err *err)
@@ -244,9 +275,9 @@ static fv_status fit_steps_to_time(fv_training *t, int64_t wanted, fv_err *err)
     double step_seconds, valid_seconds;
     fv_status status = time_steps(t, &step_seconds, &valid_seconds, err);
     if (status != FV_OK) return status;
-    double an_epoch = (double)steps_of_epochs(t, 1), test_share = t->has_test ? (double)t->test.data.n / (double)t->valid.data.n : 0;
+    double an_epoch = (double)steps_of_epochs(t, 1);
     /* A twentieth is left for what varies: the machine, batches, writing. */
-    double left = (t->o->max_seconds - fv_training_seconds(t)) * 0.95 - valid_seconds * (1 + test_share);
+    double left = (t->o->max_seconds - fv_training_seconds(t)) * 0.95 - valid_seconds * (1 + test_share(t));
     double each = step_seconds * 1.03 + valid_seconds / an_epoch; /* the optimiser's share was not timed */
     int64_t fit = (int64_t)(left / each);
     if (fit < 1) return FV_FAIL(err, FV_E_ARGUMENT, "%g seconds are too few: a step takes %.3f s, a validation %.2f s, and %.1f s are gone", t->o->max_seconds, step_seconds, valid_seconds, fv_training_seconds(t));
@@ -258,7 +289,7 @@ static fv_status fit_steps_to_time(fv_training *t, int64_t wanted, fv_err *err)
 static fv_status settle_steps(fv_training *t, fv_err *err)
 {
     if (t->resumed) return FV_OK;
-    fv_sampler_plan(&t->train.sampler, 0);
+    begin_data(t);
     int64_t wanted = t->recipe.steps_asked > 0 ? t->recipe.steps_asked : steps_of_epochs(t, t->recipe.epochs);
     if (t->o->max_seconds > 0) return fit_steps_to_time(t, wanted, err);
     t->recipe.steps = wanted;
@@ -266,8 +297,6 @@ static fv_status settle_steps(fv_training *t, fv_err *err)
 }
 
 /* ---- The run ---- */
-
-static bool epoch_ended(const fv_training *t) { return t->batch >= (int64_t)t->train.sampler.n_batches; }
 
 static bool out_of_patience(const fv_training *t) { return t->recipe.patience > 0 && t->epochs_since_best >= t->recipe.patience; }
 

@@ -16,7 +16,29 @@
 #include "train/training.h"
 
 static const char record_name[] = "fovea.json", staging_name[] = ".new";
-static const char *const file_names[] = {"tokenizer.json", "tokenizer_config.json", "config.json", "model.safetensors", FV_WIDE_FILE, record_name};
+static const char *const file_names[] = {"tokenizer.json", "tokenizer_config.json", "config.json", "model.safetensors"};
+
+/* Number i of a model's files: the above, the heads' wide parts, and last the record that lists them. */
+typedef struct file_name { char text[64]; } file_name;
+
+static int n_files(const fv_training *t) { return (int)FV_COUNT(file_names) + t->net.n_heads + 1; }
+
+static const fv_head *head_of_file(const fv_training *t, int i)
+{
+    int head = i - (int)FV_COUNT(file_names);
+    return head >= 0 && head < t->net.n_heads ? &t->net.heads[head] : NULL;
+}
+
+static file_name name_of_file(const fv_training *t, int i)
+{
+    const fv_head *head = head_of_file(t, i);
+    file_name name;
+    snprintf(name.text, sizeof name.text, "%s", head ? fv_wide_file_of(head).name : i < (int)FV_COUNT(file_names) ? file_names[i] : record_name);
+    return name;
+}
+
+/* A file that this model lacks, and an older one may have had. */
+static bool lacks(const fv_training *t, int i) { return head_of_file(t, i) && !head_of_file(t, i)->has_wide; }
 
 static fv_status out_path(const fv_training *t, char path[FV_PATH_MAX], const char *name, fv_err *err) { return fv_path_join(path, t->o->out, name, err); }
 
@@ -34,19 +56,6 @@ static void use_best(fv_training *t)
     fv_params_changed(&t->net.encoder.params);
 }
 
-/* Scores of the validation part are softened or sharpened until they mean what they say. */
-static fv_status calibrate(fv_training *t, fv_err *err)
-{
-    const fv_dataset *data = &t->valid.data;
-    if (t->recipe.kind != FV_LABELS_SINGLE) return FV_OK;
-    int32_t *truth = fv_alloc(data->n * sizeof *truth, err);
-    if (!truth) return FV_E_MEMORY;
-    for (size_t i = 0; i < data->n; i++) truth[i] = data->rows[i].label;
-    t->head.temperature = fv_infer_temperature(t->valid.logits, truth, data->n, t->recipe.encoder.outputs);
-    fv_free(truth);
-    return FV_OK;
-}
-
 /* NULL when out of memory. */
 static json_t *metrics_json(const fv_report *report)
 {
@@ -61,30 +70,77 @@ static json_t *metrics_json(const fv_report *report)
     return NULL;
 }
 
-static fv_status score(fv_training *t, fv_part *part, json_t *tree, const char *key, fv_err *err)
+static fv_status score(fv_training *t, fv_job *job, fv_part *part, json_t *tree, const char *key, fv_err *err)
 {
     fv_report report = {0};
-    fv_status status = fv_training_evaluate(t, part, true, &report, err);
+    fv_status status = job->objective->evaluate(t, job, part, true, &report, err);
     if (status == FV_OK && json_object_set_new(tree, key, metrics_json(&report)) != 0) status = FV_FAIL(err, FV_E_MEMORY, "out of memory");
     fv_metrics_release(&report);
     return status;
 }
 
-static json_t *data_json(const char *path, const fv_part *part)
+static json_t *data_json(const fv_part *part)
 {
-    return json_pack("{s:s?, s:s, s:I, s:I, s:I}", "path", path, "sha256", part->data.hash, "rows", (json_int_t)part->data.n,
+    return json_pack("{s:s?, s:s, s:I, s:I, s:I}", "path", part->path, "sha256", part->data.hash, "rows", (json_int_t)part->data.n,
         "skipped", (json_int_t)part->data.skipped, "cut", (json_int_t)part->cut);
 }
 
 /* NULL when out of memory. */
-static json_t *all_data_json(const fv_training *t)
+static json_t *all_data_json(const fv_job *job)
 {
     json_t *tree = json_object();
-    if (json_object_set_new(tree, "train", data_json(t->o->train, &t->train)) == 0 &&
-        json_object_set_new(tree, "valid", data_json(t->o->valid, &t->valid)) == 0 &&
-        (!t->has_test || json_object_set_new(tree, "test", data_json(t->o->test, &t->test)) == 0)) return tree;
+    if (json_object_set_new(tree, "train", data_json(&job->train)) == 0 &&
+        json_object_set_new(tree, "valid", data_json(&job->valid)) == 0 &&
+        (!job->has_test || json_object_set_new(tree, "test", data_json(&job->test)) == 0)) return tree;
     json_decref(tree);
     return NULL;
+}
+
+/* What a head answers, how well, and what it was taught with. */
+static fv_status describe_job(fv_training *t, fv_job *job, json_t *tree, fv_err *err)
+{
+    fv_status status = FV_OK;
+    FV_TRY(score(t, job, &job->valid, tree, "valid", err));
+    if (job->objective->calibrate) {
+        FV_TRY(job->objective->calibrate(t, job, err));
+        FV_TRY(score(t, job, &job->valid, tree, "valid", err));
+    }
+    if (job->has_test) FV_TRY(score(t, job, &job->test, tree, "test", err));
+    FV_TRY(fv_head_to_json(job->head, tree, err));
+    if (json_object_set_new(tree, "data", all_data_json(job)) != 0) status = FV_FAIL(err, FV_E_MEMORY, "%s: out of memory", record_name);
+done:
+    return status;
+}
+
+/* What several jobs are judged by: the mean of their headlines. */
+static bool put_mean(const fv_training *t, json_t *tree, const char *part)
+{
+    double sum = 0;
+    for (int i = 0; i < t->n_jobs; i++) {
+        const fv_job *job = &t->jobs[i];
+        const json_t *figures = json_object_get(json_array_get(json_object_get(tree, "heads"), (size_t)i), part);
+        const json_t *value = json_object_get(json_object_get(figures, job->objective->headline(job)), "value");
+        if (!value) return true; /* not every job has this part */
+        sum += json_number_value(value);
+    }
+    return json_object_set_new(tree, part, json_pack("{s:f}", "mean", sum / t->n_jobs)) == 0;
+}
+
+/* One head's lines stand in the record itself, those of several in a list. */
+static fv_status describe_jobs(fv_training *t, json_t *tree, fv_err *err)
+{
+    fv_status status = FV_OK;
+    if (t->recipe.task != FV_TASK_MULTI) return describe_job(t, &t->jobs[0], tree, err);
+    json_t *list = json_array();
+    if (json_object_set_new(tree, "heads", list) != 0) return FV_FAIL(err, FV_E_MEMORY, "%s: out of memory", record_name);
+    for (int i = 0; i < t->n_jobs && status == FV_OK; i++) {
+        fv_job *job = &t->jobs[i];
+        json_t *one = json_pack("{s:s, s:s, s:f}", "name", job->head->name, "task", job->objective->task, "weight", job->weight);
+        if (json_array_append_new(list, one) != 0) return FV_FAIL(err, FV_E_MEMORY, "%s: out of memory", record_name);
+        status = describe_job(t, job, one, err);
+    }
+    if (status == FV_OK && !(put_mean(t, tree, "valid") && put_mean(t, tree, "test"))) status = FV_FAIL(err, FV_E_MEMORY, "%s: out of memory", record_name);
+    return status;
 }
 
 static fv_status write_tokenizer(const fv_training *t, fv_err *err)
@@ -108,13 +164,16 @@ static fv_status write_model(fv_training *t, fv_err *err)
 {
     fv_status status = FV_OK;
     char path[FV_PATH_MAX];
-    json_t *config = fv_model_config_json(&t->recipe.encoder, &t->head, err);
+    json_t *config = fv_model_config_json(&t->net, err);
     if (!config) return FV_E_MEMORY;
     FV_TRY(write_tokenizer(t, err));
     FV_TRY(new_path(t, path, "config.json", err));
     FV_TRY(fv_json_save(config, path, err));
-    FV_TRY(new_path(t, path, FV_WIDE_FILE, err));
-    if (t->net.has_wide) FV_TRY(fv_wide_save(&t->net.wide, path, err));
+    for (int i = 0; i < t->net.n_heads; i++) {
+        const fv_head *head = &t->net.heads[i];
+        FV_TRY(new_path(t, path, fv_wide_file_of(head).name, err));
+        if (head->has_wide) FV_TRY(fv_wide_save(&head->wide, path, err));
+    }
     FV_TRY(new_path(t, path, "model.safetensors", err));
     FV_TRY(fv_weights_save(&t->net.encoder.params, path, (const char *[]){"format"}, (const char *[]){"pt"}, 1, err));
 done:
@@ -124,16 +183,16 @@ done:
 
 static fv_status add_hashes(const fv_training *t, json_t *tree, fv_err *err)
 {
-    static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.json", FV_WIDE_FILE};
     json_t *files = json_object();
     bool fine = json_object_set_new(tree, "files", files) == 0;
-    for (size_t i = 0; fine && i < FV_COUNT(names); i++) {
+    for (int i = 0; fine && i < n_files(t) - 1; i++) {
         char path[FV_PATH_MAX], hex[65];
-        if (strcmp(names[i], FV_WIDE_FILE) == 0 && !t->net.has_wide) continue;
-        fv_status status = new_path(t, path, names[i], err);
+        file_name name = name_of_file(t, i);
+        if (lacks(t, i)) continue;
+        fv_status status = new_path(t, path, name.text, err);
         if (status == FV_OK) status = fv_sha256_file(path, hex, err);
         if (status != FV_OK) return status;
-        fine = json_object_set_new(files, names[i], json_string(hex)) == 0;
+        fine = json_object_set_new(files, name.text, json_string(hex)) == 0;
     }
     return fine ? FV_OK : FV_FAIL(err, FV_E_MEMORY, "%s: out of memory", record_name);
 }
@@ -151,7 +210,6 @@ static fv_status add_circumstances(const fv_training *t, json_t *tree, fv_err *e
     json_decref(recipe);
     json_decref(more);
     if (fine && t->o->from) fine = json_object_set_new(tree, "from", json_string(t->o->from)) == 0;
-    if (fine) fine = json_object_set_new(tree, "data", all_data_json(t)) == 0;
     return fine ? FV_OK : FV_FAIL(err, FV_E_MEMORY, "%s: out of memory", record_name);
 }
 
@@ -168,20 +226,18 @@ static fv_status begin_staging(fv_training *t, fv_err *err)
 static void end_staging(const fv_training *t)
 {
     char path[FV_PATH_MAX];
-    for (size_t i = 0; i < FV_COUNT(file_names); i++)
-        if (new_path(t, path, file_names[i], NULL) == FV_OK) fv_file_remove(path, NULL);
+    for (int i = 0; i < n_files(t); i++)
+        if (new_path(t, path, name_of_file(t, i).text, NULL) == FV_OK) fv_file_remove(path, NULL);
     if (out_path(t, path, staging_name, NULL) == FV_OK) rmdir(path);
 }
 
-/* A file that this model lacks, and an older one had, goes. */
-static bool lacks(const fv_training *t, const char *name) { return strcmp(name, FV_WIDE_FILE) == 0 && !t->net.has_wide; }
-
-static fv_status move_in(const fv_training *t, const char *name, fv_err *err)
+static fv_status move_in(const fv_training *t, int i, fv_err *err)
 {
     char from[FV_PATH_MAX], to[FV_PATH_MAX];
-    fv_status status = new_path(t, from, name, err);
-    if (status == FV_OK) status = out_path(t, to, name, err);
-    if (status == FV_OK && lacks(t, name)) return fv_file_remove(to, err);
+    file_name name = name_of_file(t, i);
+    fv_status status = new_path(t, from, name.text, err);
+    if (status == FV_OK) status = out_path(t, to, name.text, err);
+    if (status == FV_OK && lacks(t, i)) return fv_file_remove(to, err);
     if (status != FV_OK || rename(from, to) == 0) return status;
     return FV_FAIL(err, FV_E_IO, "%s: cannot be replaced by %s: %s; --resume tries again", to, from, strerror(errno));
 }
@@ -200,7 +256,7 @@ static fv_status replace_model(fv_training *t, fv_err *err)
     char path[FV_PATH_MAX];
     FV_TRY(out_path(t, path, record_name, err));
     if (fv_file_exists(path)) FV_TRY(fv_checkpoint_save(t, err));
-    for (size_t i = 0; i < FV_COUNT(file_names); i++) FV_TRY(move_in(t, file_names[i], err));
+    for (int i = 0; i < n_files(t); i++) FV_TRY(move_in(t, i, err));
     sync_folder(t->o->out);
     FV_TRY(fv_checkpoint_remove(t, err));
 done:
@@ -213,13 +269,9 @@ static fv_status write_record(fv_training *t, fv_err *err)
 {
     fv_status status = FV_OK;
     char path[FV_PATH_MAX];
-    json_t *tree = json_pack("{s:i, s:s}", "format", 1, "task", "classify");
+    json_t *tree = json_pack("{s:i, s:s}", "format", 1, "task", fv_task_name(&t->net));
     if (!tree) return FV_FAIL(err, FV_E_MEMORY, "%s: out of memory", record_name);
-    FV_TRY(score(t, &t->valid, tree, "valid", err));
-    FV_TRY(calibrate(t, err));
-    FV_TRY(score(t, &t->valid, tree, "valid", err));
-    if (t->has_test) FV_TRY(score(t, &t->test, tree, "test", err));
-    FV_TRY(fv_model_head_to_json(&t->head, tree, err));
+    FV_TRY(describe_jobs(t, tree, err));
     FV_TRY(write_model(t, err));
     FV_TRY(add_hashes(t, tree, err));
     FV_TRY(add_circumstances(t, tree, err));
@@ -250,10 +302,19 @@ static bool same_rows(const json_t *data, const char *key, const fv_part *part)
     return hash && strcmp(hash, part->data.hash) == 0;
 }
 
-static bool same_data(const fv_training *t, const json_t *data)
+static bool same_data(const fv_job *job, const json_t *data)
 {
     bool tested = json_object_get(data, "test") != NULL;
-    return same_rows(data, "train", &t->train) && same_rows(data, "valid", &t->valid) && tested == t->has_test && (!tested || same_rows(data, "test", &t->test));
+    return same_rows(data, "train", &job->train) && same_rows(data, "valid", &job->valid) && tested == job->has_test && (!tested || same_rows(data, "test", &job->test));
+}
+
+static bool same_job(const fv_training *t, int i, const json_t *record)
+{
+    const fv_job *job = &t->jobs[i];
+    if (t->recipe.task != FV_TASK_MULTI) return same_data(job, json_object_get(record, "data"));
+    const json_t *entry = json_array_get(json_object_get(record, "heads"), (size_t)i);
+    const char *name = json_string_value(json_object_get(entry, "name"));
+    return name && strcmp(name, job->head->name) == 0 && json_number_value(json_object_get(entry, "weight")) == job->weight && same_data(job, json_object_get(entry, "data"));
 }
 
 fv_status fv_training_is_finished(fv_training *t, bool *finished, fv_err *err)
@@ -267,7 +328,8 @@ fv_status fv_training_is_finished(fv_training *t, bool *finished, fv_err *err)
     tree = fv_json_load(path, 64 << 20, err);
     recipe = fv_recipe_to_json(&t->recipe, err);
     if (!tree || !recipe) { status = FV_E_FORMAT; goto done; }
-    *finished = json_equal(json_object_get(tree, "recipe"), recipe) && same_data(t, json_object_get(tree, "data"));
+    *finished = json_equal(json_object_get(tree, "recipe"), recipe);
+    for (int i = 0; i < t->n_jobs; i++) *finished = *finished && same_job(t, i, tree);
 done:
     json_decref(tree);
     json_decref(recipe);

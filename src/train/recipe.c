@@ -51,7 +51,7 @@ static fv_status settle_encoder(fv_recipe *r, const fv_train_options *o, const p
     r->encoder = (fv_encoder_config){
         .vocab = pick(o->vocab, p->vocab), .layers = pick(o->layers, p->layers), .width = width,
         .heads = pick(o->heads, o->width > 0 ? (width >= 128 && width % 64 == 0 ? width / 64 : 1) : p->heads),
-        .ffn = pick(o->ffn, o->width > 0 ? 4 * width : p->ffn), .max_len = pick(o->max_len, p->max_len), .types = 2, .outputs = 1,
+        .ffn = pick(o->ffn, o->width > 0 ? 4 * width : p->ffn), .max_len = pick(o->max_len, p->max_len), .types = 2,
         .act = o->relu ? FV_ACT_RELU : FV_ACT_GELU, .pre_norm = o->pre_norm, .sinusoidal = o->sinusoidal, .article_attention = o->article_attention,
         .norm_eps = 1e-12, .dropout = o->dropout, .attention_dropout = o->dropout, .init_deviation = sqrt(0.5 / width), /* BERT's 0.02, at its width, learns slowly at ours */
     };
@@ -80,6 +80,8 @@ static fv_status check_choices(const fv_train_options *o, fv_err *err)
 {
     fv_status status = FV_OK;
     FV_TRY(check_range("labels", o->labels, FV_LABELS_SINGLE, FV_LABELS_REGRESSION, err));
+    FV_TRY(check_range("task", o->task, FV_TASK_CLASSIFY, FV_TASK_MULTI, err));
+    FV_TRY(check_range("products", o->products, FV_PRODUCTS_FLOAT32, FV_PRODUCTS_BF16, err));
     FV_TRY(check_range("schedule", o->schedule, FV_SCHEDULE_LINEAR, FV_SCHEDULE_CONSTANT, err));
     FV_TRY(check_range("optimiser", o->optimiser, FV_OPTIMISER_ADAMW, FV_OPTIMISER_ADAM, err));
     if (!o->preset || !o->pooling) return FV_FAIL(err, FV_E_ARGUMENT, "preset or pooling is NULL; expected a name, as fv_train_options_init gives");
@@ -118,7 +120,7 @@ fv_status fv_recipe_settle(fv_recipe *r, const fv_train_options *o, fv_err *err)
     const preset *p = find_preset(o->preset);
     if (!p) return FV_FAIL(err, FV_E_ARGUMENT, "preset \"%s\" is not known; expected tiny, small or base", o->preset);
     *r = (fv_recipe){
-        .cased = o->cased, .wide = o->wide && !o->from, .kind = o->labels, .epochs = pick(o->epochs, 30), .patience = o->patience,
+        .cased = o->cased, .wide = o->wide && !o->from && (o->task == FV_TASK_CLASSIFY || o->task == FV_TASK_MULTI), .task = o->task, .labels = o->labels, .products = o->products, .epochs = pick(o->epochs, 30), .patience = o->patience,
         .batch_tokens = o->batch_tokens, .accumulate = o->accumulate, .optimiser = o->optimiser, .schedule = o->schedule,
         .lr = o->lr > 0 ? o->lr : p->lr, .warmup = o->warmup, .weight_decay = o->weight_decay,
         .beta1 = o->beta1, .beta2 = o->beta2, .epsilon = o->epsilon, .clip = o->clip,
@@ -133,16 +135,16 @@ done:
 
 json_t *fv_recipe_to_json(const fv_recipe *r, fv_err *err)
 {
-    static const char *const schedules[] = {"linear", "cosine", "inverse-sqrt", "constant"}, *const poolings[] = {"cls", "mean", "max"};
+    static const char *const schedules[] = {"linear", "cosine", "inverse-sqrt", "constant"}, *const poolings[] = {"cls", "mean", "max"}, *const tasks[] = {"classify", "tag", "mlm", "multi"};
     const fv_encoder_config *e = &r->encoder;
-    json_t *tree = json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:b, s:b, s:s, s:b, s:b}",
-        "labels", fv_labels_name(r->kind), "layers", e->layers, "width", e->width, "heads", e->heads, "ffn", e->ffn,
+    json_t *tree = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:b, s:b, s:s, s:b, s:b}",
+        "task", tasks[r->task], "labels", fv_labels_name(r->labels), "layers", e->layers, "width", e->width, "heads", e->heads, "ffn", e->ffn,
         "max_len", e->max_len, "vocab", e->vocab, "pre_norm", e->pre_norm, "relu", e->act == FV_ACT_RELU,
         "sinusoidal", e->sinusoidal, "article_attention", e->article_attention, "pooling", poolings[e->pooling], "cased", r->cased, "wide", r->wide);
-    json_t *rest = json_pack("{s:i, s:i, s:i, s:i, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I}",
+    json_t *rest = json_pack("{s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I}",
         "epochs", r->epochs, "patience", r->patience, "batch_tokens", r->batch_tokens, "accumulate", r->accumulate,
         "optimizer", r->optimiser == FV_OPTIMISER_ADAM ? "adam" : "adamw", "schedule", schedules[r->schedule],
-        "lr", r->lr, "warmup", r->warmup, "weight_decay", r->weight_decay, "beta1", r->beta1, "beta2", r->beta2,
+        "products", r->products == FV_PRODUCTS_BF16 ? "bf16" : "float32", "lr", r->lr, "warmup", r->warmup, "weight_decay", r->weight_decay, "beta1", r->beta1, "beta2", r->beta2,
         "epsilon", r->epsilon, "clip", r->clip, "dropout", e->dropout, "label_smoothing", r->label_smoothing, "seed", (json_int_t)r->seed, "steps", (json_int_t)r->steps_asked);
     bool fine = tree && rest && json_object_update(tree, rest) == 0;
     json_decref(rest);

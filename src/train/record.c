@@ -98,18 +98,19 @@ done:
     return status;
 }
 
-fv_status fv_record_valid(fv_record *record, int64_t step, int64_t epoch, const fv_metric *metrics, size_t n, fv_err *err)
+fv_status fv_record_valid(fv_record *record, int64_t step, int64_t epoch, const char *task, const fv_metric *metrics, size_t n, fv_err *err)
 {
     fv_status status = FV_OK;
     fv_buf *line = &record->line;
     double now = wall_time();
     FV_TRY(start_line(line, step, epoch, err));
+    if (*task) FV_TRY(fv_buf_printf(line, err, ",\"task\":\"%s\"", task)); /* letters, digits, _ and -: nothing to escape */
     FV_TRY(fv_buf_puts(line, ",\"valid\":{", err));
     for (size_t i = 0; i < n; i++) FV_TRY(add_field(line, metrics[i].name, metrics[i].value, err));
     FV_TRY(end_line(record, "}}\n", err));
     for (size_t i = 0; i < n; i++) {
-        char tag[64];
-        snprintf(tag, sizeof tag, "valid/%s", metrics[i].name);
+        char tag[128];
+        snprintf(tag, sizeof tag, "valid/%s%s%s", task, *task ? "/" : "", metrics[i].name);
         FV_TRY(fv_events_scalar(&record->events, step, now, tag, metrics[i].value, err));
     }
 done:

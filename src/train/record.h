@@ -28,7 +28,8 @@ typedef struct fv_record_figures {
 /* Keeps the first bytes of each file; 0 and 0 begin anew, and the log that was there is renamed to previous.log.jsonl. */
 fv_status fv_record_open(fv_record *record, const char *folder, uint64_t keep_log_bytes, uint64_t keep_event_bytes, fv_err *err);
 fv_status fv_record_step(fv_record *record, const fv_record_figures *figures, fv_err *err);
-fv_status fv_record_valid(fv_record *record, int64_t step, int64_t epoch, const fv_metric *metrics, size_t n, fv_err *err);
+/* `task`: which of several, "" for the only one. */
+fv_status fv_record_valid(fv_record *record, int64_t step, int64_t epoch, const char *task, const fv_metric *metrics, size_t n, fv_err *err);
 /* For a checkpoint. */
 void fv_record_sizes(const fv_record *record, uint64_t *log_bytes, uint64_t *event_bytes);
 void fv_record_close(fv_record *record);

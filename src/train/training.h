@@ -1,7 +1,9 @@
 /* Inside of fv_train: the state of one training and the files that share it.
  *
  *   recipe.c       options, presets and defaults to one settled recipe, and its JSON
- *   prepare.c      data, labels, tokenizer, weights: all that is there before the first step
+ *   jobs.c         what is to be learnt, one job or several: rows and labels, from files
+ *   objective_*.c  how one kind of job is learnt: rows to batches, a batch to a loss, a part to figures
+ *   prepare.c      tokenizer, weights, room: all else that is there before the first step
  *   loop.c         steps, validation, what is kept
  *   checkpoint.c   the state to one file and back
  *   publish.c      the model folder at the end
@@ -16,12 +18,14 @@
 
 /* What decides the bits of the result, beside the data: options with every default filled in. */
 typedef struct fv_recipe {
-    fv_encoder_config encoder; /* outputs is set once the labels are known */
+    fv_encoder_config encoder;
     bool cased, wide;
-    fv_labels kind;
+    fv_task task;
+    fv_labels labels;    /* of FV_TASK_CLASSIFY */
     int epochs, patience, batch_tokens, accumulate;
     fv_optimiser optimiser;
     fv_schedule schedule;
+    fv_products products;
     double lr, warmup, weight_decay, beta1, beta2, epsilon, clip, label_smoothing;
     uint64_t seed;
     int64_t steps_asked; /* 0: by epochs */
@@ -33,34 +37,48 @@ json_t *fv_recipe_to_json(const fv_recipe *recipe, fv_err *err);
 
 /* Rows of one file, as text and as tokens, and how batches are cut from them. */
 typedef struct fv_part {
+    const char *path; /* NULL: none was given */
     fv_dataset data;
     fv_token_rows rows;
     fv_feature_rows features; /* with a wide part */
     fv_sampler sampler;
-    float *logits;      /* [n, outputs]: of the last validation; not for training rows */
+    float *logits;      /* of the last validation, as the objective lays them out; NULL for training rows */
     int64_t cut;
 } fv_part;
+
+/* One thing to learn: a head with its rows. `train multi` has several, every other task has one. */
+typedef struct fv_job {
+    const struct fv_objective *objective;
+    fv_head *head;            /* of the network */
+    fv_columns columns;
+    double weight, share;     /* how often its rows are seen, and the part of the shards that makes */
+    fv_part train, valid, test;
+    bool has_test;
+    fv_graph *graph;          /* of a shard: its layout is kept from step to step */
+    float *targets;           /* of a batch: [max_B, outputs], multi-label or regression */
+    int32_t *labels;          /* of a batch: [max_B, or max_N for tokens] */
+    int64_t epoch, batch;     /* where its rows go on; part of a checkpoint */
+} fv_job;
 
 typedef struct fv_training {
     const fv_train_options *o;
     fv_recipe recipe;
     fv_pool *pool;
     fv_lock lock;
-    fv_model_head head;
     fv_tokenizer *tokenizer;
     fv_network net;
-    fv_part train, valid, test;
-    bool has_test;
-    fv_graph *graph, *infer_graph;
+    fv_job *jobs;                    /* [n_jobs], job i learns net.heads[i] */
+    int n_jobs;
+    fv_arena arena;                  /* names and paths of a table of tasks */
+    fv_graph *infer_graph;
     fv_shards shards;
     float *moment1, *moment2, *best; /* [n_floats] each */
-    float *targets;                  /* of a batch: multi-label or regression */
-    int32_t *labels;                 /* of a batch: single label */
     void *norm_scratch;
     fv_record record;
+    bool planning;                   /* the largest batch is laid out, nothing is computed */
 
-    /* the state that a checkpoint holds, beside weights, moments and best */
-    int64_t step, epoch, batch;      /* batch: the next one of the epoch */
+    /* the state that a checkpoint holds, beside weights, moments, best and where each job's rows go on */
+    int64_t step, epoch, batch;      /* batch: of the epoch, which is as many as all jobs have together */
     int64_t tokens, epochs_since_best, best_step;
     double best_value, best_loss;    /* of the best validation; equal values are decided by loss */
     double seconds;                  /* of earlier runs */
@@ -74,19 +92,44 @@ typedef struct fv_training {
     int stop;                        /* the callback asked for it */
 } fv_training;
 
+/* How one kind of job is learnt. */
+typedef struct fv_objective {
+    const char *task;                /* how fovea.json and `fovea train` call it */
+    /* Tokenizes a part and cuts batches; makes room for what the other calls need. `trains`: it is the training part. */
+    fv_status (*encode)(fv_training *t, fv_job *job, fv_part *part, bool trains, fv_err *err);
+    /* Adds the nodes of a batch's loss to job->graph: [1, 1]. While t->planning the batch is the largest that
+     * can be formed, of rows and ids that mean nothing: no later one may need more room. */
+    fv_tensor *(*loss)(fv_training *t, fv_job *job, const fv_batch *batch);
+    /* Scores a part with the present weights. The report's names are the job's; release with fv_metrics_release. */
+    fv_status (*evaluate)(fv_training *t, fv_job *job, fv_part *part, bool intervals, fv_report *report, fv_err *err);
+    /* Softens or sharpens the scores of the validation part until they mean what they say; NULL: nothing to do. */
+    fv_status (*calibrate)(fv_training *t, fv_job *job, fv_err *err);
+    /* The figure that decides which epoch is best, and the one that decides between equals. */
+    const char *(*headline)(const fv_job *job);
+    const char *(*tie_breaker)(const fv_job *job); /* smaller is better */
+    bool smaller_is_better;          /* of the headline */
+} fv_objective;
+
+extern const fv_objective fv_objective_classify;
+const fv_objective *fv_objective_of(fv_labels kind);
+
+/* Jobs and heads from the options, rows and labels from their files. */
+fv_status fv_jobs_load(fv_training *t, fv_err *err);
+void fv_job_release(fv_job *job);
+
 fv_status fv_training_prepare(fv_training *t, fv_err *err);
 fv_status fv_training_run(fv_training *t, fv_err *err);
 fv_status fv_training_publish(fv_training *t, fv_err *err);
 void fv_training_release(fv_training *t);
 
 /* One forward and backward of `batch` as shard `shard` of the present step; adds into the shard's
- * gradient. A plan-only call lays out memory and computes nothing. */
-fv_status fv_training_shard(fv_training *t, const fv_batch *batch, int shard, bool plan_only, double *loss, fv_err *err);
-/* Scores `part` with the present weights. The report's names are the trainer's; release with fv_metrics_release. */
-fv_status fv_training_evaluate(fv_training *t, fv_part *part, bool intervals, fv_report *report, fv_err *err);
+ * gradient. While t->planning it lays out memory and computes nothing. */
+fv_status fv_training_shard(fv_training *t, fv_job *job, const fv_batch *batch, int shard, double *loss, fv_err *err);
 /* Events for whoever watches. */
 void fv_training_say(fv_training *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 double fv_training_seconds(const fv_training *t); /* earlier runs included */
+/* A figure of a report by its name; NaN if it is not there. */
+double fv_report_value(const fv_report *report, const char *name);
 
 /* OUT/checkpoint.safetensors. Restore: false in *found when there is none. */
 #define FV_CHECKPOINT "checkpoint.safetensors"

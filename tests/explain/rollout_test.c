@@ -109,12 +109,14 @@ static fv_model *plant(int32_t id, const char *name)
 {
     fv_err err = {0};
     fv_encoder e;
+    fv_head_weights head;
     fv_safetensors file = {0};
     char to[FV_PATH_MAX], path[FV_PATH_MAX], command[3 * FV_PATH_MAX];
     assert_int_equal(fv_path_join(to, scratch_folder(), name, &err), FV_OK);
     snprintf(command, sizeof command, "cp -r '%s' '%s'", toy_model(), to);
     assert_int_equal(system(command), 0);
     assert_int_equal(fv_encoder_init(&e, &model->net.encoder.config, &err), FV_OK);
+    assert_int_equal(fv_head_init(&head, &e, FV_HEAD_TEXT, "", model->net.heads[0].outputs, &err), FV_OK);
     assert_int_equal(fv_params_allocate(&e.params, &err), FV_OK);
     assert_int_equal(fv_path_join(path, to, "model.safetensors", &err), FV_OK);
     assert_int_equal(fv_safetensors_open(&file, path, &err), FV_OK);

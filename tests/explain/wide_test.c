@@ -82,7 +82,7 @@ static double sum(const fv_reason *reasons, size_t n)
 /* What the op adds to the logits of one text: a graph of the wide part alone. */
 static void wide_logits(const trained *t, const fv_text *text, float *out)
 {
-    const fv_wide *wide = &t->model->net.wide;
+    const fv_wide *wide = &t->session->head->wide;
     fv_feature_rows rows = {0};
     fv_ngrams ngrams = {0};
     uint32_t row = 0;
@@ -121,7 +121,7 @@ static void weights_sum_to_the_wide_logit(void **state)
     const trained *all[] = {&single, &multi, &number};
     for (size_t k = 0; k < FV_COUNT(all); k++)
         for (size_t i = 0; i < FV_COUNT(texts); i++)
-            for (int label = -1; label < fv_model_n_labels(all[k]->model); label++) expect_sums(all[k], &(fv_text){.text = texts[i], .len = strlen(texts[i])}, label);
+            for (int label = -1; label < fv_session_n_labels(all[k]->session); label++) expect_sums(all[k], &(fv_text){.text = texts[i], .len = strlen(texts[i])}, label);
     expect_sums(&pair, &(fv_text){.text = "cherry", .text2 = "copper cherry today"}, -1);
     expect_sums(&pair, &(fv_text){.text = "", .text2 = "copper"}, 1);
 }
@@ -167,7 +167,7 @@ static void the_word_that_tells_the_label_weighs_most(void **state)
     };
     for (size_t i = 0; i < FV_COUNT(rows); i++) {
         fv_reasons *r = explain(&single, &(fv_text){.text = rows[i].text}, -1);
-        assert_string_equal(fv_model_label(single.model, r->label), rows[i].label);
+        assert_string_equal(fv_session_label(single.session, r->label), rows[i].label);
         const fv_reason *w = heaviest_word(r);
         if (w->end - w->begin != strlen(rows[i].word) || memcmp(rows[i].text + w->begin, rows[i].word, w->end - w->begin) != 0)
             fail_msg("\"%s\" is explained by \"%.*s\"", rows[i].text, (int)(w->end - w->begin), rows[i].text + w->begin);
@@ -214,8 +214,8 @@ static void what_cannot_be_explained_is_refused(void **state)
     (void)state;
     fv_err err = {0};
     fv_text text = {.text = "a"};
-    assert_false(fv_model_has_wide(narrow.model));
-    assert_true(fv_model_has_wide(single.model));
+    assert_false(fv_session_has_wide(narrow.session));
+    assert_true(fv_session_has_wide(single.session));
     assert_null(fv_explain_wide(narrow.session, &text, -1, &err));
     assert_int_equal(err.status, FV_E_ARGUMENT);
     toy_contains(err.text, "no wide part");

@@ -71,11 +71,16 @@ static void a_folder_opens(void **state)
 {
     (void)state;
     fv_model *m = toy_open(linked_copy());
-    assert_int_equal(fv_model_n_labels(m), 3);
-    assert_string_equal(fv_model_label(m, 2), "river");
-    assert_null(fv_model_label(m, 3));
-    assert_null(fv_model_label(m, -1));
-    assert_int_equal(fv_model_labels(m), FV_LABELS_SINGLE);
+    fv_session *s = fv_session_new(m, NULL, NULL);
+    assert_int_equal(fv_model_n_heads(m), 1);
+    assert_string_equal(fv_model_head_name(m, 0), "");
+    assert_null(fv_model_head_name(m, 1));
+    assert_int_equal(fv_session_n_labels(s), 3);
+    assert_string_equal(fv_session_label(s, 2), "river");
+    assert_null(fv_session_label(s, 3));
+    assert_null(fv_session_label(s, -1));
+    assert_int_equal(fv_session_labels(s), FV_LABELS_SINGLE);
+    fv_session_free(s);
     assert_true(fv_tokenizer_size(fv_model_tokenizer(m)) <= m->net.encoder.config.vocab);
     fv_model_close(m);
     fv_model_close(NULL);
@@ -102,7 +107,7 @@ static void the_record_is_checked(void **state)
 {
     (void)state;
     expect_edit_refused("fovea.json", "\"format\": 1", "\"format\": 2", "fovea.json: format is 2");
-    expect_edit_refused("fovea.json", "\"single\"", "\"double\"", "labels_kind is \"double\"; expected \"single\", \"multi\" or \"regression\"");
+    expect_edit_refused("fovea.json", "\"single\"", "\"double\"", "labels_kind is \"double\"; expected \"single\", \"multi\", \"regression\"");
     expect_edit_refused("fovea.json", "\"temperature\": ", "\"temperature\": -", "temperature is -");
     expect_edit_refused("fovea.json", "\"metal\"", "7", "label 1 is not a string");
     expect_edit_refused("fovea.json", "\"metal\"", "\"river\"", "two labels have one name");
@@ -131,11 +136,11 @@ static void heads_survive_json(void **state)
 {
     (void)state;
     fv_err err = {0};
-    fv_model_head head = {.kind = FV_LABELS_MULTI, .temperature = 1.75}, back = {0};
+    fv_head head = {.kind = FV_LABELS_MULTI, .temperature = 1.75}, back = {0};
     assert_int_equal(fv_label_set_copy(&head.labels, (const char *[]){"a b", "退货", "\"q\"\\"}, 3, &err), FV_OK);
     json_t *tree = json_pack("{s:i}", "format", 1);
-    assert_int_equal(fv_model_head_to_json(&head, tree, &err), FV_OK);
-    assert_int_equal(fv_model_head_from_json(&back, tree, "here", &err), FV_OK);
+    assert_int_equal(fv_head_to_json(&head, tree, &err), FV_OK);
+    assert_int_equal(fv_head_from_json(&back, tree, "here", &err), FV_OK);
     assert_int_equal(back.kind, FV_LABELS_MULTI);
     assert_true(back.temperature == 1.75);
     assert_int_equal(back.labels.n, 3);

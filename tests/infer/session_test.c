@@ -56,7 +56,7 @@ static void the_best_come_first(void **state)
     for (int i = 0; i < 3; i++) {
         const fv_label *row = out + i * 5;
         assert_string_equal(row[0].name, expected[i]);
-        assert_string_equal(row[0].name, fv_model_label(model, row[0].index));
+        assert_string_equal(row[0].name, fv_session_label(s, row[0].index));
         assert_true(row[0].score >= row[1].score && row[1].score >= row[2].score);
         assert_true(fabsf(row[0].score + row[1].score + row[2].score - 1) < 1e-5f);
         assert_int_equal(row[3].index, -1);
@@ -72,9 +72,9 @@ static void the_best_come_first(void **state)
 static void equal_scores_keep_the_labels_order(void **state)
 {
     (void)state;
-    fv_model_head head = {.kind = FV_LABELS_SINGLE, .temperature = 1};
+    fv_head head = {.kind = FV_LABELS_SINGLE, .temperature = 1, .outputs = 3};
     float logits[3] = {2, 2, 2};
-    fv_infer_scores(&head, logits, 1, 3);
+    fv_infer_scores(&head, logits, 1);
     assert_true(logits[0] == logits[1] && logits[1] == logits[2]);
     fv_session *s = new_session(0);
     fv_text text = {.text = ""};
@@ -223,18 +223,19 @@ static void threads_share_a_model(void **state)
 static void scores_follow_the_temperature(void **state)
 {
     (void)state;
-    fv_model_head head = {.kind = FV_LABELS_SINGLE, .temperature = 2};
+    fv_head head = {.kind = FV_LABELS_SINGLE, .temperature = 2, .outputs = 2};
     float logits[] = {2, 0, 100, -100};
-    fv_infer_scores(&head, logits, 2, 2);
+    fv_infer_scores(&head, logits, 2);
     assert_true(fabs((double)logits[0] - 1 / (1 + exp(-1.0))) < 1e-6);
     assert_true(logits[2] == 1 && logits[3] < 1e-30f);
     head.kind = FV_LABELS_MULTI;
     float sets[] = {2, -2};
-    fv_infer_scores(&head, sets, 1, 2);
+    fv_infer_scores(&head, sets, 1);
     assert_true(fabs((double)sets[0] - 1 / (1 + exp(-1.0))) < 1e-6 && fabs((double)(sets[0] + sets[1]) - 1) < 1e-6);
     head.kind = FV_LABELS_REGRESSION;
     float number = 7;
-    fv_infer_scores(&head, &number, 1, 1);
+    head.outputs = 1;
+    fv_infer_scores(&head, &number, 1);
     assert_true(number == 7);
 }
 

@@ -12,7 +12,7 @@
 static fv_encoder_config sample(void)
 {
     return (fv_encoder_config){
-        .vocab = 500, .layers = 3, .width = 48, .heads = 4, .ffn = 96, .max_len = 77, .types = 2, .outputs = 1, .act = FV_ACT_RELU,
+        .vocab = 500, .layers = 3, .width = 48, .heads = 4, .ffn = 96, .max_len = 77, .types = 2, .act = FV_ACT_RELU,
         .norm_eps = 1e-7, .dropout = 0.25, .attention_dropout = 0.125, .init_deviation = 0.05,
     };
 }
@@ -46,7 +46,7 @@ static fv_encoder_config back_and_forth(const fv_encoder_config *config, const c
     fv_err err = {0};
     fv_buf text = {0};
     fv_encoder_config back;
-    json_t *tree = fv_encoder_config_to_json(config, &err);
+    json_t *tree = fv_encoder_config_to_json(config, "ForSequenceClassification", &err);
     assert_non_null(tree);
     assert_string_equal(text_of(tree, "model_type"), model_type);
     assert_int_equal(fv_json_print(tree, 2, &text, &err), FV_OK);

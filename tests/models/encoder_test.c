@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "models/encoder.h"
+#include "models/head.h"
 #include "ops.h"
 
 /* ---- A batch of three texts ---- */
@@ -23,15 +23,17 @@ static const fv_batch batch = {.B = B, .N = N, .ids = ids, .types = types, .posi
 static fv_encoder_config config_of(fv_pooling pooling, bool pre_norm, bool sinusoidal, fv_act act)
 {
     return (fv_encoder_config){
-        .vocab = 12, .layers = 2, .width = 8, .heads = 2, .ffn = 10, .max_len = 6, .types = 2, .outputs = OUTPUTS, .act = act, .pooling = pooling,
+        .vocab = 12, .layers = 2, .width = 8, .heads = 2, .ffn = 10, .max_len = 6, .types = 2, .pooler = true, .act = act, .pooling = pooling,
         .pre_norm = pre_norm, .sinusoidal = sinusoidal, .norm_eps = 1e-6, .init_deviation = 0.3,
     };
 }
 
+static fv_head_weights head; /* of the encoder at hand */
+
 static void begin(fv_encoder *e, const fv_encoder_config *config)
 {
     fv_err err = {0};
-    if (fv_encoder_init(e, config, &err) != FV_OK || fv_params_allocate(&e->params, &err) != FV_OK) fail_msg("%s", err.text);
+    if (fv_encoder_init(e, config, &err) != FV_OK || fv_head_init(&head, e, FV_HEAD_TEXT, "", OUTPUTS, &err) != FV_OK || fv_params_allocate(&e->params, &err) != FV_OK) fail_msg("%s", err.text);
     fv_params_draw(&e->params, 9);
     fv_rng rng = fv_rng_make(9, "shift"); /* biases and norms away from zero and one */
     for (int64_t i = 0; i < e->params.n_floats; i++) e->params.block[i] += (float)(0.1 * fv_rng_normal(&rng));
@@ -41,7 +43,8 @@ static double loss_of(const fv_encoder *e, fv_graph *g, bool backward)
 {
     fv_err err = {0};
     fv_graph_reset(g, true);
-    fv_tensor *loss = fv_cross_entropy(g, fv_encoder_build(e, g, &batch), targets, 0.1f);
+    fv_tensor *logits = fv_head_build(&head, e, g, fv_encoder_build(e, g, &batch), &batch);
+    fv_tensor *loss = fv_cross_entropy(g, logits, targets, 0.1f);
     if (fv_graph_plan(g, loss, &err) != FV_OK) fail_msg("%s", err.text);
     fv_graph_forward(g, 3);
     if (backward) fv_graph_backward(g, loss, 1, 3);
@@ -110,7 +113,7 @@ static void run(const fv_encoder *e, fv_graph *g, const fv_batch *of, float *log
 {
     fv_err err = {0};
     fv_graph_reset(g, false);
-    fv_tensor *out = fv_encoder_build(e, g, of);
+    fv_tensor *out = fv_head_build(&head, e, g, fv_encoder_build(e, g, of), of);
     if (fv_graph_plan(g, out, &err) != FV_OK) fail_msg("%s", err.text);
     fv_graph_forward(g, 0);
     assert_int_equal(out->rows, of->B);
@@ -175,7 +178,6 @@ static void impossible_ones_are_refused(void **state)
     REFUSED(max_len, 3, "texts of 3 tokens");
     REFUSED(vocab, 1, "vocabulary of 1");
     REFUSED(types, 0, "0 token types");
-    REFUSED(outputs, 0, "0 outputs");
     REFUSED(dropout, 1, "dropout 1");
     REFUSED(attention_dropout, NAN, "attention dropout nan");
     REFUSED(norm_eps, 0, "epsilon 0");

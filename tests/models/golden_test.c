@@ -29,7 +29,7 @@ static double difference(const float *logits, const json_t *expected, int n)
 static double check_row(fv_model *m, const json_t *row)
 {
     fv_err err = {0};
-    int n = fv_model_n_labels(m);
+    int n = m->net.heads[0].outputs;
     fv_text text = {.text = json_string_value(json_object_get(row, "text")), .text2 = json_string_value(json_object_get(row, "text2"))};
     float *logits = calloc((size_t)n, sizeof *logits);
     fv_session *s = fv_session_new(m, NULL, &err);

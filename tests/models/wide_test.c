@@ -70,7 +70,7 @@ static void rows_have_length_one(void **state)
 
 static void save(fv_wide *w, fv_params *params, const char *path)
 {
-    assert_int_equal(fv_wide_add_param(w, params, 3, NULL), FV_OK);
+    assert_int_equal(fv_wide_add_param(w, params, "wide.weight", 3, NULL), FV_OK);
     assert_int_equal(fv_params_allocate(params, NULL), FV_OK);
     for (int i = 0; i < 6; i++) w->weight->data[i] = (float)i;
     assert_int_equal(fv_wide_save(w, path, NULL), FV_OK);
@@ -79,7 +79,7 @@ static void save(fv_wide *w, fv_params *params, const char *path)
 static void a_file_brings_back_what_was_saved(void **state)
 {
     (void)state;
-    const char *path = scratch_path(FV_WIDE_FILE);
+    const char *path = scratch_path("wide.safetensors");
     fv_wide w = chosen(100), back = {0};
     fv_params params = {0}, others = {0};
     fv_safetensors file = {0};
@@ -87,7 +87,7 @@ static void a_file_brings_back_what_was_saved(void **state)
     save(&w, &params, path);
     assert_int_equal(fv_safetensors_open(&file, path, &err), FV_OK);
     assert_int_equal(fv_wide_load(&back, &file, 3, &err), FV_OK);
-    assert_int_equal(fv_wide_add_param(&back, &others, 3, &err), FV_OK);
+    assert_int_equal(fv_wide_add_param(&back, &others, "wide.weight", 3, &err), FV_OK);
     fv_wide_map(&back, &file);
     assert_int_equal(back.n, 2);
     assert_memory_equal(back.hashes, w.hashes, 2 * sizeof *w.hashes);
@@ -106,7 +106,7 @@ static void a_file_brings_back_what_was_saved(void **state)
 static void hashes_out_of_order_are_refused(void **state)
 {
     (void)state;
-    const char *path = scratch_path(FV_WIDE_FILE);
+    const char *path = scratch_path("wide.safetensors");
     fv_wide w = chosen(100), back = {0};
     fv_params params = {0};
     fv_safetensors file = {0};

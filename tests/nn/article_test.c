@@ -63,7 +63,7 @@ typedef struct layer {
 } layer;
 
 static const fv_encoder_config article = {
-    .vocab = 8, .layers = 1, .width = WIDTH, .heads = HEADS, .ffn = FFN, .max_len = 4, .types = 1, .outputs = 1, .act = FV_ACT_GELU,
+    .vocab = 8, .layers = 1, .width = WIDTH, .heads = HEADS, .ffn = FFN, .max_len = 4, .types = 1, .act = FV_ACT_GELU,
     .article_attention = true, .norm_eps = 1e-5, .init_deviation = 0.4,
 };
 
@@ -339,7 +339,7 @@ static void config_comes_back(void **state)
     (void)state;
     fv_encoder_config config = article, back;
     fv_err err = {0};
-    json_t *tree = fv_encoder_config_to_json(&config, &err);
+    json_t *tree = fv_encoder_config_to_json(&config, "Model", &err);
     assert_string_equal(text_of(tree, "model_type"), "fovea_encoder");
     assert_string_equal(text_of(tree, "attention_block"), "article");
     assert_int_equal(fv_encoder_config_from_json(&back, tree, "config.json", &err), FV_OK);
@@ -358,7 +358,7 @@ static void a_bert_says_nothing_of_it(void **state)
     (void)state;
     fv_encoder_config config = article;
     config.article_attention = false;
-    json_t *tree = fv_encoder_config_to_json(&config, NULL);
+    json_t *tree = fv_encoder_config_to_json(&config, "Model", NULL);
     assert_string_equal(text_of(tree, "model_type"), "bert");
     assert_null(json_object_get(tree, "attention_block"));
     json_decref(tree);

@@ -114,7 +114,9 @@ static void every_option_is_in_the_json(void **state)
         if (json_equal(one, two)) fail_msg("%s is not in the recipe's JSON", #field); \
         json_decref(two); \
     } while (0)
+    DIFFERS(task, FV_TASK_MULTI);
     DIFFERS(labels, FV_LABELS_MULTI);
+    DIFFERS(products, FV_PRODUCTS_BF16);
     DIFFERS(preset, "small");
     DIFFERS(layers, 3);
     DIFFERS(heads, 2);

@@ -32,7 +32,7 @@ static void lines_as_they_are_promised(void **state)
     fv_err err = {0};
     assert_int_equal(fv_record_open(&record, scratch_folder(), 0, 0, &err), FV_OK);
     assert_int_equal(fv_record_step(&record, &figures, &err), FV_OK);
-    assert_int_equal(fv_record_valid(&record, 10, 2, metrics, 2, &err), FV_OK);
+    assert_int_equal(fv_record_valid(&record, 10, 2, "", metrics, 2, &err), FV_OK);
     fv_record_close(&record);
     assert_log(STEP_10 VALID_10);
 }
@@ -45,8 +45,8 @@ static void what_is_not_finite_is_null(void **state)
     const fv_metric nothing = {.name = "r2", .value = NAN};
     assert_int_equal(fv_record_open(&record, scratch_folder(), 0, 0, NULL), FV_OK);
     assert_int_equal(fv_record_step(&record, &odd, NULL), FV_OK);
-    assert_int_equal(fv_record_valid(&record, 1, 1, &nothing, 1, NULL), FV_OK);
-    assert_int_equal(fv_record_valid(&record, 2, 1, NULL, 0, NULL), FV_OK);
+    assert_int_equal(fv_record_valid(&record, 1, 1, "", &nothing, 1, NULL), FV_OK);
+    assert_int_equal(fv_record_valid(&record, 2, 1, "", NULL, 0, NULL), FV_OK);
     fv_record_close(&record);
     assert_log("{\"step\":9223372036854775807,\"epoch\":-1,\"loss\":null,\"lr\":null,\"grad_norm\":null,\"tokens\":-9223372036854775808,\"tokens_per_s\":0,\"seconds\":-0}\n"
                "{\"step\":1,\"epoch\":1,\"valid\":{\"r2\":null}}\n{\"step\":2,\"epoch\":1,\"valid\":{}}\n");
@@ -80,7 +80,7 @@ static void resuming_forgets_what_came_after_the_checkpoint(void **state)
     fv_record_sizes(&record, &log_now, &events_now);
     assert_int_equal(log_now, log_bytes);
     assert_int_equal(events_now, event_bytes);
-    assert_int_equal(fv_record_valid(&record, 10, 2, metrics, 2, NULL), FV_OK);
+    assert_int_equal(fv_record_valid(&record, 10, 2, "", metrics, 2, NULL), FV_OK);
     fv_record_close(&record);
     assert_log(STEP_10 VALID_10);
     assert_int_equal(count_tag("train/loss"), 1);
@@ -114,7 +114,7 @@ static void full_disk(void **state)
     fv_write_fail_after(0);
     assert_int_equal(fv_record_step(&record, &figures, NULL), FV_E_IO);
     fv_write_fail_after(1);
-    assert_int_equal(fv_record_valid(&record, 10, 2, metrics, 2, NULL), FV_E_IO);
+    assert_int_equal(fv_record_valid(&record, 10, 2, "", metrics, 2, NULL), FV_E_IO);
     fv_write_fail_after(-1);
     fv_record_close(&record);
     assert_log(STEP_10 VALID_10);
