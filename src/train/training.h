@@ -12,7 +12,7 @@
 #ifndef FV_TRAIN_TRAINING_H
 #define FV_TRAIN_TRAINING_H
 
-#include "infer/infer.h"
+#include "infer/masked.h"
 #include "train/record.h"
 #include "train/shards.h"
 
@@ -41,6 +41,7 @@ typedef struct fv_part {
     fv_dataset data;
     fv_token_rows rows;
     fv_feature_rows features; /* with a wide part */
+    uint8_t *kinds;     /* of tokens, where words are hidden: fv_token_kind */
     fv_sampler sampler;
     float *logits;      /* of the last validation, as the objective lays them out; NULL for training rows */
     int64_t cut;
@@ -57,6 +58,7 @@ typedef struct fv_job {
     fv_graph *graph;          /* of a shard: its layout is kept from step to step */
     float *targets;           /* of a batch: [max_B, outputs], multi-label or regression */
     int32_t *labels;          /* of a batch: [max_B, or max_N for tokens] */
+    fv_masker masker;         /* without labels */
     int64_t epoch, batch;     /* where its rows go on; part of a checkpoint */
 } fv_job;
 
@@ -108,9 +110,10 @@ typedef struct fv_objective {
     const char *(*headline)(const fv_job *job);
     const char *(*tie_breaker)(const fv_job *job); /* smaller is better */
     bool smaller_is_better;          /* of the headline */
+    bool splits;                     /* a long text takes several rows instead of losing its end */
 } fv_objective;
 
-extern const fv_objective fv_objective_classify;
+extern const fv_objective fv_objective_classify, fv_objective_mlm;
 const fv_objective *fv_objective_of(fv_labels kind);
 
 /* Jobs and heads from the options, rows and labels from their files. */
