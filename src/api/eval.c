@@ -64,7 +64,7 @@ done:
     return status;
 }
 
-static fv_status evaluate_hidden(fv_report *report, fv_session *s, const fv_dataset *data, const fv_eval_options *o, fv_pool *pool, fv_err *err)
+static fv_status evaluate_hidden(fv_report *report, fv_session *s, const char *path, const fv_dataset *data, const fv_eval_options *o, fv_pool *pool, fv_err *err)
 {
     fv_status status = FV_OK;
     fv_token_rows rows = {0};
@@ -73,7 +73,7 @@ static fv_status evaluate_hidden(fv_report *report, fv_session *s, const fv_data
     fv_text *texts = fv_prepare_texts(data, err);
     if (!texts) return FV_E_MEMORY;
     FV_TRY(fv_masked_rows_make(&rows, &kinds, s->model->tokenizer, s->model->net.encoder.config.max_len, texts, data->n, &s->encoding, &several, err));
-    if (rows.n == 0) status = FV_FAIL(err, FV_E_INPUT, "all texts are empty; expected words");
+    if (rows.n == 0) status = FV_FAIL(err, FV_E_INPUT, "%s: all texts are empty; expected words", path);
     else FV_TRY(score_hidden(report, s, &rows, kinds, o, pool, err));
 done:
     fv_token_rows_release(&rows);
@@ -94,7 +94,7 @@ static fv_status evaluate(fv_report *report, fv_session *s, const char *path, co
     if (!pool) return FV_E_MEMORY;
     if (hidden) columns.label = NULL;
     FV_TRY(fv_dataset_load(&data, path, &columns, s->head->kind, &s->head->labels, false, err));
-    FV_TRY((hidden ? evaluate_hidden : evaluate_labels)(report, s, &data, o, pool, err));
+    FV_TRY(hidden ? evaluate_hidden(report, s, path, &data, o, pool, err) : evaluate_labels(report, s, &data, o, pool, err));
     report->rows = (int64_t)data.n;
     report->skipped = data.skipped;
 done:
