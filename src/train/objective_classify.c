@@ -74,15 +74,29 @@ static void collect_truth(fv_job *job, const fv_batch *batch)
     }
 }
 
-static fv_tensor *build_loss(fv_training *t, fv_job *job, const fv_batch *batch)
+static fv_tensor *loss_of(fv_training *t, fv_job *job, fv_tensor *logits)
 {
     fv_graph *g = job->graph;
-    fv_tensor *logits = fv_network_build(&t->net, job->head, g, batch, &job->train.features);
-    collect_truth(job, batch);
-    fv_graph_scope(g, "loss");
     if (job->head->kind == FV_LABELS_MULTI) return fv_binary_cross_entropy(g, logits, job->targets);
     if (job->head->kind == FV_LABELS_REGRESSION) return fv_squared_error(g, logits, job->targets);
     return fv_cross_entropy(g, logits, job->labels, (float)t->recipe.label_smoothing);
+}
+
+/* Transformer and wide part learn apart and speak together. Not about numbers: two answers that are
+ * right alone add up to twice the number. */
+static fv_tensor *build_loss(fv_training *t, fv_job *job, const fv_batch *batch)
+{
+    fv_graph *g = job->graph;
+    const fv_head *head = job->head;
+    bool apart = head->has_wide && head->kind != FV_LABELS_REGRESSION;
+    fv_tensor *logits = apart ? fv_network_build_deep(&t->net, head, g, batch) : fv_network_build(&t->net, head, g, batch, &job->train.features);
+    collect_truth(job, batch);
+    fv_graph_scope(g, "loss");
+    fv_tensor *loss = loss_of(t, job, logits);
+    if (!apart) return loss;
+    logits = fv_wide_build_alone(&head->wide, g, &job->train.features, batch);
+    fv_graph_scope(g, "wide.loss");
+    return fv_add(g, loss, loss_of(t, job, logits));
 }
 
 /* ---- Figures ---- */
