@@ -252,6 +252,7 @@ typedef struct fv_train_options {
     double weight_decay, beta1, beta2, epsilon;
     double clip;                      /* gradient norm at most; 0: no clipping */
     double dropout;                   /* on embeddings, residuals and attention weights */
+    double word_dropout;              /* share of a text's tokens that a step hides behind [MASK]; not for tagging and mlm */
     double label_smoothing;
     fv_products products;
     uint64_t seed;

@@ -23,7 +23,7 @@ void fv_train_options_init(fv_train_options *o)
         .size = sizeof *o, .task = FV_TASK_CLASSIFY, .labels = FV_LABELS_SINGLE, .preset = "tiny", .pooling = "cls", .wide = true,
         .batch_tokens = 2048, .accumulate = 1, .optimiser = FV_OPTIMISER_ADAMW, .schedule = FV_SCHEDULE_LINEAR,
         .warmup = 0.1, .weight_decay = 0.01, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .clip = 1,
-        .dropout = 0.1, .label_smoothing = 0.1, .seed = 1, .checkpoint_seconds = 60,
+        .dropout = 0.1, .word_dropout = 0.1, .label_smoothing = 0.1, .seed = 1, .checkpoint_seconds = 60,
     };
     fv_columns_init(&o->columns);
 }
@@ -99,6 +99,7 @@ static fv_status check_numbers(const fv_train_options *o, fv_err *err)
     FV_TRY(check_range("beta2", o->beta2, 0, 0.9999999, err));
     FV_TRY(check_range("epsilon", o->epsilon, 1e-16, 1, err));
     FV_TRY(check_range("clip", o->clip, 0, 1e9, err));
+    FV_TRY(check_range("word dropout", o->word_dropout, 0, 0.99, err));
     FV_TRY(check_range("label smoothing", o->label_smoothing, 0, 0.99, err));
     FV_TRY(check_range("batch tokens", o->batch_tokens, 1, 1 << 24, err));
     FV_TRY(check_range("epochs", o->epochs, 0, 1e6, err));
@@ -124,7 +125,7 @@ fv_status fv_recipe_settle(fv_recipe *r, const fv_train_options *o, fv_err *err)
         .batch_tokens = o->batch_tokens, .accumulate = o->accumulate, .optimiser = o->optimiser, .schedule = o->schedule,
         .lr = o->lr > 0 ? o->lr : p->lr, .warmup = o->warmup, .weight_decay = o->weight_decay,
         .beta1 = o->beta1, .beta2 = o->beta2, .epsilon = o->epsilon, .clip = o->clip,
-        .label_smoothing = o->label_smoothing, .seed = o->seed, .steps_asked = o->steps,
+        .word_dropout = o->word_dropout, .label_smoothing = o->label_smoothing, .seed = o->seed, .steps_asked = o->steps,
     };
     FV_TRY(check_numbers(o, err));
     FV_TRY(check_sizes(o, err));
@@ -141,11 +142,11 @@ json_t *fv_recipe_to_json(const fv_recipe *r, fv_err *err)
         "task", tasks[r->task], "labels", fv_labels_name(r->labels), "layers", e->layers, "width", e->width, "heads", e->heads, "ffn", e->ffn,
         "max_len", e->max_len, "vocab", e->vocab, "pre_norm", e->pre_norm, "relu", e->act == FV_ACT_RELU,
         "sinusoidal", e->sinusoidal, "article_attention", e->article_attention, "pooling", poolings[e->pooling], "cased", r->cased, "wide", r->wide);
-    json_t *rest = json_pack("{s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I}",
+    json_t *rest = json_pack("{s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I}",
         "epochs", r->epochs, "patience", r->patience, "batch_tokens", r->batch_tokens, "accumulate", r->accumulate,
         "optimizer", r->optimiser == FV_OPTIMISER_ADAM ? "adam" : "adamw", "schedule", schedules[r->schedule],
         "products", r->products == FV_PRODUCTS_BF16 ? "bf16" : "float32", "lr", r->lr, "warmup", r->warmup, "weight_decay", r->weight_decay, "beta1", r->beta1, "beta2", r->beta2,
-        "epsilon", r->epsilon, "clip", r->clip, "dropout", e->dropout, "label_smoothing", r->label_smoothing, "seed", (json_int_t)r->seed, "steps", (json_int_t)r->steps_asked);
+        "epsilon", r->epsilon, "clip", r->clip, "dropout", e->dropout, "word_dropout", r->word_dropout, "label_smoothing", r->label_smoothing, "seed", (json_int_t)r->seed, "steps", (json_int_t)r->steps_asked);
     bool fine = tree && rest && json_object_update(tree, rest) == 0;
     json_decref(rest);
     if (fine) return tree;

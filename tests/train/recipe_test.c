@@ -78,6 +78,7 @@ static void what_makes_no_sense_is_refused(void **state)
     REFUSED(lr, NAN, "lr is");
     REFUSED(warmup, 1.5, "warmup is 1.5");
     REFUSED(dropout, 1, "dropout 1");
+    REFUSED(word_dropout, 1, "word dropout is 1");
     REFUSED(label_smoothing, 1, "label smoothing is 1");
     REFUSED(beta2, 1, "beta2 is 1");
     REFUSED(epsilon, 0, "epsilon is 0");
@@ -145,6 +146,7 @@ static void every_option_is_in_the_json(void **state)
     DIFFERS(epsilon, 1e-6);
     DIFFERS(clip, 0.5);
     DIFFERS(dropout, 0.33);
+    DIFFERS(word_dropout, 0.05);
     DIFFERS(label_smoothing, 0.05);
     DIFFERS(seed, 42);
 #undef DIFFERS
