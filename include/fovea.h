@@ -234,6 +234,7 @@ typedef struct fv_train_options {
     bool relu;                        /* ReLU instead of GELU */
     bool sinusoidal;                  /* fixed sinusoids instead of learned positions */
     bool article_attention;           /* the article's attention block instead of Vaswani's: docs/attention.md */
+    const char *attention;            /* "full"; to compare with: "uniform" (all weights alike) | "none" (tokens see only themselves) */
     const char *pooling;              /* "cls" | "mean" | "max" */
     bool wide;                        /* a linear part on n-grams trained jointly; default true, without effect with `from` */
     bool cased;                       /* keep upper case apart from lower case */

@@ -56,6 +56,7 @@ static const cli_option options[] = {
     {"pre-norm", NULL, "normalise before each block instead of after it", AT(o.pre_norm)},
     {"relu", NULL, "ReLU instead of GELU", AT(o.relu)},
     {"sinusoidal", NULL, "fixed sinusoids instead of learned positions", AT(o.sinusoidal)},
+    {"attention", "full|uniform|none", "uniform: a token sees all others alike; none: only itself. To tell what attention adds", AT(o.attention)},
     {"article-attention", NULL, "activated keys and values, queries by a feed-forward pair, what was attended to beside the hidden state", AT(o.article_attention)},
     {"no-wide", NULL, "the Transformer alone, without the linear part on n-grams that is trained with it", AT(no_wide)},
     HEADING("How long"),

@@ -20,7 +20,7 @@ static const preset presets[] = {
 void fv_train_options_init(fv_train_options *o)
 {
     *o = (fv_train_options){
-        .size = sizeof *o, .task = FV_TASK_CLASSIFY, .labels = FV_LABELS_SINGLE, .preset = "tiny", .pooling = "cls", .wide = true,
+        .size = sizeof *o, .task = FV_TASK_CLASSIFY, .labels = FV_LABELS_SINGLE, .preset = "tiny", .attention = "full", .pooling = "cls", .wide = true,
         .batch_tokens = 2048, .accumulate = 1, .optimiser = FV_OPTIMISER_ADAMW, .schedule = FV_SCHEDULE_LINEAR,
         .warmup = 0.1, .weight_decay = 0.01, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .clip = 1,
         .dropout = 0.1, .word_dropout = 0.1, .label_smoothing = 0.1, .seed = 1, .checkpoint_seconds = 60,
@@ -35,6 +35,8 @@ static const preset *find_preset(const char *name)
     return NULL;
 }
 
+static const char *const mixings[] = {"full", "uniform", "none"};
+
 static int pick(int given, int otherwise) { return given > 0 ? given : otherwise; }
 
 static fv_status settle_pooling(fv_pooling *pooling, const char *name, fv_err *err)
@@ -43,6 +45,13 @@ static fv_status settle_pooling(fv_pooling *pooling, const char *name, fv_err *e
     for (int i = 0; i < 3; i++)
         if (strcmp(name, names[i]) == 0) return *pooling = (fv_pooling)i, FV_OK;
     return FV_FAIL(err, FV_E_ARGUMENT, "pooling \"%s\" is not known; expected cls, mean or max", name);
+}
+
+static fv_status settle_mixing(fv_mixing *mixing, const char *name, fv_err *err)
+{
+    for (int i = 0; i < 3; i++)
+        if (strcmp(name, mixings[i]) == 0) return *mixing = (fv_mixing)i, FV_OK;
+    return FV_FAIL(err, FV_E_ARGUMENT, "attention \"%s\" is not known; expected full, uniform or none", name);
 }
 
 static fv_status settle_encoder(fv_recipe *r, const fv_train_options *o, const preset *p, fv_err *err)
@@ -56,6 +65,7 @@ static fv_status settle_encoder(fv_recipe *r, const fv_train_options *o, const p
         .norm_eps = 1e-12, .dropout = o->dropout, .attention_dropout = o->dropout, .init_deviation = sqrt(0.5 / width), /* BERT's 0.02, at its width, learns slowly at ours */
     };
     fv_status status = settle_pooling(&r->encoder.pooling, o->pooling, err);
+    if (status == FV_OK) status = settle_mixing(&r->encoder.mixing, o->attention, err);
     return status != FV_OK ? status : fv_encoder_config_check(&r->encoder, err);
 }
 
@@ -84,7 +94,7 @@ static fv_status check_choices(const fv_train_options *o, fv_err *err)
     FV_TRY(check_range("products", o->products, FV_PRODUCTS_FLOAT32, FV_PRODUCTS_BF16, err));
     FV_TRY(check_range("schedule", o->schedule, FV_SCHEDULE_LINEAR, FV_SCHEDULE_CONSTANT, err));
     FV_TRY(check_range("optimiser", o->optimiser, FV_OPTIMISER_ADAMW, FV_OPTIMISER_ADAM, err));
-    if (!o->preset || !o->pooling) return FV_FAIL(err, FV_E_ARGUMENT, "preset or pooling is NULL; expected a name, as fv_train_options_init gives");
+    if (!o->preset || !o->attention || !o->pooling) return FV_FAIL(err, FV_E_ARGUMENT, "preset, attention or pooling is NULL; expected a name, as fv_train_options_init gives");
 done:
     return status;
 }
@@ -138,10 +148,10 @@ json_t *fv_recipe_to_json(const fv_recipe *r, fv_err *err)
 {
     static const char *const schedules[] = {"linear", "cosine", "inverse-sqrt", "constant"}, *const poolings[] = {"cls", "mean", "max"}, *const tasks[] = {"classify", "tag", "mlm", "multi"};
     const fv_encoder_config *e = &r->encoder;
-    json_t *tree = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:b, s:b, s:s, s:b, s:b}",
+    json_t *tree = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:b, s:b, s:s, s:s, s:b, s:b}",
         "task", tasks[r->task], "labels", fv_labels_name(r->labels), "layers", e->layers, "width", e->width, "heads", e->heads, "ffn", e->ffn,
         "max_len", e->max_len, "vocab", e->vocab, "pre_norm", e->pre_norm, "relu", e->act == FV_ACT_RELU,
-        "sinusoidal", e->sinusoidal, "article_attention", e->article_attention, "pooling", poolings[e->pooling], "cased", r->cased, "wide", r->wide);
+        "sinusoidal", e->sinusoidal, "article_attention", e->article_attention, "attention", mixings[e->mixing], "pooling", poolings[e->pooling], "cased", r->cased, "wide", r->wide);
     json_t *rest = json_pack("{s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I}",
         "epochs", r->epochs, "patience", r->patience, "batch_tokens", r->batch_tokens, "accumulate", r->accumulate,
         "optimizer", r->optimiser == FV_OPTIMISER_ADAM ? "adam" : "adamw", "schedule", schedules[r->schedule],
