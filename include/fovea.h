@@ -236,6 +236,7 @@ typedef struct fv_train_options {
     bool relu;                        /* ReLU instead of GELU */
     bool sinusoidal;                  /* fixed sinusoids instead of learned positions */
     bool article_attention;           /* the article's attention block instead of Vaswani's: docs/attention.md */
+    const char *attention;            /* "full"; to compare with: "uniform" (all weights alike) | "none" (tokens see only themselves) */
     const char *pooling;              /* "cls" | "mean" | "max" */
     bool wide;                        /* a linear part on n-grams trained jointly; default true, without effect with `from` */
     bool cased;                       /* keep upper case apart from lower case */
@@ -254,6 +255,7 @@ typedef struct fv_train_options {
     double weight_decay, beta1, beta2, epsilon;
     double clip;                      /* gradient norm at most; 0: no clipping */
     double dropout;                   /* on embeddings, residuals and attention weights */
+    double word_dropout;              /* share of a text's tokens that a step hides behind [MASK]; not for tagging and mlm */
     double label_smoothing;
     fv_products products;
     uint64_t seed;

@@ -56,6 +56,7 @@ static const cli_option options[] = {
     {"pre-norm", NULL, "normalise before each block instead of after it", AT(o.pre_norm)},
     {"relu", NULL, "ReLU instead of GELU", AT(o.relu)},
     {"sinusoidal", NULL, "fixed sinusoids instead of learned positions", AT(o.sinusoidal)},
+    {"attention", "full|uniform|none", "uniform: a token sees all others alike; none: only itself. To tell what attention adds", AT(o.attention)},
     {"article-attention", NULL, "activated keys and values, queries by a feed-forward pair, what was attended to beside the hidden state", AT(o.article_attention)},
     {"no-wide", NULL, "the Transformer alone, without the linear part on n-grams that is trained with it", AT(no_wide)},
     HEADING("How long"),
@@ -77,6 +78,7 @@ static const cli_option options[] = {
     {"clip", "X", "gradient norm at most; 0 does not clip", AT(o.clip), .low = 0, .high = 1e9},
     {"dropout", "X", "on embeddings, residuals and attention weights", AT(o.dropout), .low = 0, .high = 0.99},
     {"precision", "float32|bf16", "what products round their numbers to; weights and sums are float32 in any case", AT(precision)},
+    {"word-dropout", "X", "share of a text's tokens that each step hides from the Transformer", AT(o.word_dropout), .low = 0, .high = 0.99},
     {"label-smoothing", "X", "share of certainty given to the other labels", AT(o.label_smoothing), .low = 0, .high = 0.99},
 };
 

@@ -58,13 +58,13 @@ static json_t *files_json(const char *folder, const fv_model *m, fv_err *err)
 static json_t *architecture_json(const fv_model *m)
 {
     const fv_encoder_config *c = &m->net.encoder.config;
-    static const char *const poolings[] = {"cls", "mean", "max"};
+    static const char *const poolings[] = {"cls", "mean", "max"}, *const mixings[] = {"full", "uniform", "none"};
     json_int_t parameters = 0, features = 0;
     for (int i = 0; i < m->net.n_heads; i++) features += (json_int_t)m->net.heads[i].wide.n;
     for (size_t i = 0; i < m->net.encoder.params.n; i++) parameters += (json_int_t)(m->net.encoder.params.items[i]->rows * m->net.encoder.params.items[i]->cols);
-    return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:I}",
+    return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I}",
         "kind", "encoder", "layers", c->layers, "width", c->width, "heads", c->heads, "ffn", c->ffn, "max_len", c->max_len, "vocab", c->vocab,
-        "activation", c->act == FV_ACT_RELU ? "relu" : "gelu", "norm", c->pre_norm ? "pre" : "post", "attention", c->article_attention ? "article" : "vaswani",
+        "activation", c->act == FV_ACT_RELU ? "relu" : "gelu", "norm", c->pre_norm ? "pre" : "post", "attention", c->article_attention ? "article" : "vaswani", "mixing", mixings[c->mixing],
         "positions", c->sinusoidal ? "sinusoidal" : "learned", "pooling", poolings[c->pooling], "parameters", parameters,
         "wide_features", features);
 }

@@ -181,10 +181,14 @@ fv_wide_file fv_wide_file_of(const fv_head *head)
     return file;
 }
 
+fv_tensor *fv_network_build_deep(const fv_network *net, const fv_head *head, fv_graph *g, const fv_batch *batch)
+{
+    return fv_head_build(&head->weights, &net->encoder, g, fv_encoder_build(&net->encoder, g, batch), batch);
+}
+
 fv_tensor *fv_network_build(const fv_network *net, const fv_head *head, fv_graph *g, const fv_batch *batch, const fv_feature_rows *features)
 {
-    fv_tensor *hidden = fv_encoder_build(&net->encoder, g, batch);
-    fv_tensor *logits = fv_head_build(&head->weights, &net->encoder, g, hidden, batch);
+    fv_tensor *logits = fv_network_build_deep(net, head, g, batch);
     return head->has_wide ? fv_wide_build(&head->wide, g, logits, features, batch) : logits;
 }
 

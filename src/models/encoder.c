@@ -21,6 +21,7 @@ fv_status fv_encoder_config_check(const fv_encoder_config *c, fv_err *err)
     if (c->types < 1 || c->types > 16) return FV_FAIL(err, FV_E_ARGUMENT, "%d token types; expected 1 to 16", c->types);
     if (!(c->dropout >= 0 && c->dropout < 1) || !(c->attention_dropout >= 0 && c->attention_dropout < 1))
         return FV_FAIL(err, FV_E_ARGUMENT, "dropout %g, attention dropout %g; expected 0 or more, and less than 1", c->dropout, c->attention_dropout);
+    if (c->mixing == FV_MIXING_NONE && c->pooling == FV_POOLING_CLS) return FV_FAIL(err, FV_E_ARGUMENT, "without mixing, [CLS] sees no word of the text; expected pooling mean or max");
     if (!(c->norm_eps > 0 && c->norm_eps < 1)) return FV_FAIL(err, FV_E_ARGUMENT, "layer norm epsilon %g; expected between 0 and 1", c->norm_eps);
     return FV_OK;
 }
@@ -146,7 +147,7 @@ fv_tensor *fv_encoder_build(const fv_encoder *e, fv_graph *g, const fv_batch *ba
     const fv_encoder_config *c = &e->config;
     fv_block_shape shape = {
         .heads = c->heads, .kv_heads = c->heads, .pre_norm = c->pre_norm, .act = c->act, .norm_eps = (float)c->norm_eps,
-        .dropout = (float)c->dropout, .attention_dropout = (float)c->attention_dropout, .article = c->article_attention,
+        .dropout = (float)c->dropout, .attention_dropout = (float)c->attention_dropout, .article = c->article_attention, .mixing = c->mixing,
     };
     fv_graph_scope(g, "embeddings");
     fv_tensor *x = build_embeddings(e, g, batch);

@@ -1,7 +1,7 @@
 /* The encoder: token, position and type embeddings, Transformer layers, and one pooled row for each
  * text. In its default form it is BERT (Devlin et al. 2019), names of weights and all, so that its
  * folder loads as BertForSequenceClassification and the like elsewhere; with pre-norm, sinusoids, other
- * pooling or the article's attention block it is a "fovea_encoder" in the same layout. What answers
+ * pooling, other mixing or the article's attention block it is a "fovea_encoder" in the same layout. What answers
  * questions sits on top of it: head.h.
  *
  *   encoder.c          weights and graph
@@ -22,6 +22,7 @@ typedef struct fv_encoder_config {
     fv_pooling pooling;
     bool pre_norm, sinusoidal;   /* sinusoidal: word vectors are scaled by sqrt(width) too */
     bool article_attention;      /* the article's attention block instead of Vaswani's: nn.h has both */
+    fv_mixing mixing;            /* FV_MIXING_FULL but for comparisons */
     bool pooler;                 /* a dense layer on pooled rows: for heads that answer about whole texts */
     double norm_eps, dropout, attention_dropout, init_deviation;
 } fv_encoder_config;

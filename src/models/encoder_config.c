@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const pooling_names[] = {"cls", "mean", "max"}, *const attention_names[] = {"vaswani", "article"};
+static const char *const pooling_names[] = {"cls", "mean", "max"}, *const attention_names[] = {"vaswani", "article"}, *const mixing_names[] = {"full", "uniform", "none"};
 
 static bool is_bert(const fv_encoder_config *c)
 {
-    return !c->pre_norm && !c->sinusoidal && !c->article_attention && c->pooling == FV_POOLING_CLS;
+    return !c->pre_norm && !c->sinusoidal && !c->article_attention && c->mixing == FV_MIXING_FULL && c->pooling == FV_POOLING_CLS;
 }
 
 json_t *fv_encoder_config_to_json(const fv_encoder_config *c, const char *purpose, fv_err *err)
@@ -27,9 +27,9 @@ json_t *fv_encoder_config_to_json(const fv_encoder_config *c, const char *purpos
         "layer_norm_eps", c->norm_eps, "hidden_dropout_prob", c->dropout,
         "attention_probs_dropout_prob", c->attention_dropout, "classifier_dropout", c->dropout,
         "initializer_range", c->init_deviation, "pad_token_id", 0, "torch_dtype", "float32");
-    json_t *more = bert ? json_object() : json_pack("{s:s, s:s, s:s, s:s}", "norm_position", c->pre_norm ? "pre" : "post",
+    json_t *more = bert ? json_object() : json_pack("{s:s, s:s, s:s, s:s, s:s}", "norm_position", c->pre_norm ? "pre" : "post",
         "position_embedding_type", c->sinusoidal ? "sinusoidal" : "absolute", "pooling", pooling_names[c->pooling],
-        "attention_block", attention_names[c->article_attention]);
+        "attention_block", attention_names[c->article_attention], "attention_mixing", mixing_names[c->mixing]);
     bool fine = tree && more && json_object_update(tree, more) == 0;
     json_decref(more);
     if (fine) return tree;
@@ -85,7 +85,7 @@ done:
 fv_status fv_encoder_config_from_json(fv_encoder_config *c, const json_t *tree, const char *where, fv_err *err)
 {
     fv_status status = FV_OK;
-    int type = -1, act = 0, norm = 0, positions = 0, pooling = 0, attention = 0;
+    int type = -1, act = 0, norm = 0, positions = 0, pooling = 0, attention = 0, mixing = 0;
     *c = (fv_encoder_config){.norm_eps = 1e-12, .dropout = 0.1, .attention_dropout = 0.1, .init_deviation = 0.02};
     FV_TRY(choose(tree, "model_type", (const char *[]){"bert", "fovea_encoder"}, 2, &type, where, err));
     if (type < 0) return FV_FAIL(err, FV_E_FORMAT, "%s: no model_type; expected \"bert\" or \"fovea_encoder\"", where);
@@ -94,12 +94,14 @@ fv_status fv_encoder_config_from_json(fv_encoder_config *c, const json_t *tree, 
     FV_TRY(choose(tree, "norm_position", (const char *[]){"post", "pre"}, 2, &norm, where, err));
     FV_TRY(choose(tree, "pooling", pooling_names, 3, &pooling, where, err));
     FV_TRY(choose(tree, "attention_block", attention_names, 2, &attention, where, err));
+    FV_TRY(choose(tree, "attention_mixing", mixing_names, 3, &mixing, where, err));
     FV_TRY(parse_sizes(c, tree, where, err));
     c->act = act ? FV_ACT_RELU : FV_ACT_GELU;
     c->sinusoidal = positions == 1;
     c->pre_norm = norm == 1;
     c->pooling = (fv_pooling)pooling;
     c->article_attention = attention == 1;
+    c->mixing = (fv_mixing)mixing;
     fv_err why = {0};
     if (fv_encoder_config_check(c, &why) != FV_OK) status = FV_FAIL(err, FV_E_FORMAT, "%s: %s", where, why.text);
 done:

@@ -11,6 +11,13 @@
  * weights of some units: ten times the Transformer's rate gets there in a usual run. */
 static const float wide_rate = 10;
 
+/* A word has some seven times as many pieces as there are words and pairs that begin with it: at this
+ * weight both have about the same share of a row's length. */
+static const double piece_weight = 0.4;
+
+/* Of what the n-grams say, while they learn apart. */
+static const float softness = 0.5f;
+
 struct fv_wide_count { uint64_t hash; uint32_t texts; };
 
 static int by_hash(const void *a, const void *b)
@@ -159,7 +166,7 @@ fv_status fv_wide_add_row(const fv_wide *w, fv_feature_rows *rows, uint64_t *has
         for (next = i + 1; next < n && hashes[next] == hashes[i];) next++;
         int32_t id = find(w, hashes[i]);
         if (id < 0) continue;
-        double value = (1 + log((double)(next - i))) * (double)w->idf[id];
+        double value = (1 + log((double)(next - i))) * (double)w->idf[id] * (hashes[i] & 1 ? piece_weight : 1);
         squares += value * value;
         FV_TRY(put_feature(rows, &end, id, value, err));
     }
@@ -183,7 +190,13 @@ fv_status fv_wide_add_param(fv_wide *w, fv_params *params, const char *name, int
 fv_tensor *fv_wide_build(const fv_wide *w, fv_graph *g, fv_tensor *logits, const fv_feature_rows *features, const fv_batch *batch)
 {
     fv_graph_scope(g, "wide");
-    return fv_bag(g, fv_graph_param(g, w->weight), logits, features, batch->rows, batch->B);
+    return fv_bag(g, fv_graph_param(g, w->weight), logits, features, batch->rows, batch->B, 1);
+}
+
+fv_tensor *fv_wide_build_alone(const fv_wide *w, fv_graph *g, const fv_feature_rows *features, const fv_batch *batch)
+{
+    fv_graph_scope(g, "wide");
+    return fv_bag(g, fv_graph_param(g, w->weight), NULL, features, batch->rows, batch->B, softness);
 }
 
 void fv_wide_release(fv_wide *w)
@@ -204,7 +217,7 @@ fv_status fv_wide_save(const fv_wide *w, const char *path, fv_err *err)
         {.name = "idf", .dtype = FV_F32, .rank = 1, .shape = {w->n}, .data = w->idf, .bytes = n * sizeof *w->idf},
         {.name = "weight", .dtype = FV_F32, .rank = 2, .shape = {w->n, w->weight->cols}, .data = w->weight->data, .bytes = n * outputs * sizeof(float)},
     };
-    return fv_safetensors_write(path, tensors, FV_COUNT(tensors), (const char *[]){"fovea_wide"}, (const char *[]){"1"}, 1, err);
+    return fv_safetensors_write(path, tensors, FV_COUNT(tensors), (const char *[]){"fovea_wide"}, (const char *[]){"2"}, 1, err);
 }
 
 static const fv_st_tensor *expect(const fv_safetensors *file, const char *name, fv_dtype dtype, int rank, int64_t n, int64_t outputs, fv_err *err)
@@ -219,7 +232,7 @@ fv_status fv_wide_load(fv_wide *w, const fv_safetensors *file, int outputs, fv_e
 {
     fv_status status = FV_OK;
     const char *version = fv_safetensors_meta(file, "fovea_wide");
-    if (!version || strcmp(version, "1") != 0) return FV_FAIL(err, FV_E_FORMAT, "%s: version %s; this program reads version 1", file->path, version ? version : "is missing");
+    if (!version || strcmp(version, "2") != 0) return FV_FAIL(err, FV_E_FORMAT, "%s: version %s; this program reads version 2", file->path, version ? version : "is missing");
     const fv_st_tensor *hashes = expect(file, "hashes", FV_U64, 1, -1, 0, err);
     const fv_st_tensor *idf = hashes ? expect(file, "idf", FV_F32, 1, hashes->shape[0], 0, err) : NULL;
     if (!idf || !expect(file, "weight", FV_F32, 2, hashes->shape[0], outputs, err)) return FV_E_FORMAT;

@@ -76,7 +76,8 @@ static fv_tensor *attend_heads(fv_graph *g, fv_tensor *q, fv_tensor *k, fv_tenso
     fv_attention spec = {
         .B = batch->B, .H = shape->heads, .K = shape->kv_heads, .D = D,
         .q_offsets = batch->offsets, .k_offsets = batch->offsets, .sequences = batch->sequences,
-        .scale = 1 / sqrtf((float)D), .causal = shape->causal, .window = shape->window, .dropout = shape->attention_dropout,
+        .scale = shape->mixing == FV_MIXING_UNIFORM ? 0 : 1 / sqrtf((float)D), /* equal scores: equal weights */
+        .causal = shape->causal, .window = shape->mixing == FV_MIXING_NONE ? 1 : shape->window, .dropout = shape->attention_dropout,
     };
     return fv_attend(g, q, k, v, &spec);
 }

@@ -42,6 +42,11 @@ typedef struct fv_block {
     fv_param *hidden;
 } fv_block;
 
+/* What a token's value is mixed with: what the scores say; every token that it sees, all alike; or
+ * nothing but itself. The last two are there to tell what attention adds: they have the same weights and
+ * the same cost, and queries and keys without effect. */
+typedef enum fv_mixing { FV_MIXING_FULL, FV_MIXING_UNIFORM, FV_MIXING_NONE } fv_mixing;
+
 typedef struct fv_block_shape {
     int heads, kv_heads;
     bool pre_norm;            /* norm before each half (Xiong et al. 2020) instead of after it */
@@ -50,6 +55,7 @@ typedef struct fv_block_shape {
     float dropout, attention_dropout;
     bool causal;
     int window;
+    fv_mixing mixing;
     bool article;             /* the article's attention block instead of Vaswani's */
 } fv_block_shape;
 

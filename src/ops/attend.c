@@ -137,6 +137,7 @@ static fv_tensor *windowed(fv_case *c) { return build(c, (fv_attention){.H = 1, 
 static fv_tensor *limited(fv_case *c) { return build(c, (fv_attention){.H = 1, .K = 1, .D = 8, .k_limits = limits}); }
 static fv_tensor *shared_keys(fv_case *c) { return build(c, (fv_attention){.H = 4, .K = 2, .D = 4}); }
 static fv_tensor *cross(fv_case *c) { return build(c, (fv_attention){.H = 2, .K = 2, .D = 8, .k_offsets = other}); }
+static fv_tensor *itself(fv_case *c) { return build(c, (fv_attention){.H = 2, .K = 2, .D = 8, .window = 1}); }
 static fv_tensor *heads_do_not_divide(fv_case *c) { return build(c, (fv_attention){.H = 3, .K = 2, .D = 4}); }
 static fv_tensor *offsets_go_back(fv_case *c) { return build(c, (fv_attention){.H = 1, .K = 1, .D = 4, .q_offsets = backwards}); }
 
@@ -148,6 +149,16 @@ static fv_tensor *views(fv_case *c)
     fv_attention a = {.B = 3, .H = 2, .K = 2, .D = 8, .scale = 0.35f, .q_offsets = own, .k_offsets = own};
     return fv_attend(g, fv_view_columns(g, qkv, 0, 16), fv_view_columns(g, qkv, 16, 16), fv_view_columns(g, qkv, 32, 16), &a);
 }
+
+/* At scale 0 all scores are equal: the mean of what is seen, and no slope for queries and keys. */
+static fv_tensor *uniform(fv_case *c)
+{
+    fv_graph *g = fv_case_graph(c);
+    fv_tensor *qkv = fv_case_input(c, "qkv", own[3], 48);
+    fv_attention a = {.B = 3, .H = 2, .K = 2, .D = 8, .q_offsets = own, .k_offsets = own};
+    return fv_attend(g, fv_view_columns(g, qkv, 0, 16), fv_view_columns(g, qkv, 16, 16), fv_view_columns(g, qkv, 32, 16), &a);
+}
+
 static fv_tensor *typical(fv_case *c)
 {
     fv_graph *g = fv_case_graph(c);
@@ -157,7 +168,7 @@ static fv_tensor *typical(fv_case *c)
     return fv_attend(g, fv_view_columns(g, qkv, 0, 512), fv_view_columns(g, qkv, 512, 512), fv_view_columns(g, qkv, 1024, 512), &a);
 }
 
-static const fv_op_case cases[] = {{"full", full}, {"causal", causal}, {"window", windowed}, {"limits", limited}, {"shared keys", shared_keys}, {"cross", cross}, {"views", views}};
+static const fv_op_case cases[] = {{"full", full}, {"causal", causal}, {"window", windowed}, {"limits", limited}, {"shared keys", shared_keys}, {"cross", cross}, {"views", views}, {"itself", itself}, {"uniform", uniform}};
 static const fv_op_case refused[] = {{"heads do not divide", heads_do_not_divide}, {"offsets go back", offsets_go_back}};
 
 const fv_op fv_op_attend = {

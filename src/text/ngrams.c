@@ -44,7 +44,7 @@ static fv_status put(walker *w, const char *p, size_t n, uint64_t kind_of_gram)
 {
     fv_ngrams *to = w->to;
     fv_status status = fv_grow(&to->hashes, &to->capacity, to->n + 1, sizeof *to->hashes, w->err);
-    if (status == FV_OK) to->hashes[to->n++] = fv_hash64(p, n, w->side + kind_of_gram);
+    if (status == FV_OK) to->hashes[to->n++] = (fv_hash64(p, n, w->side + kind_of_gram) & ~(uint64_t)1) | (kind_of_gram == CHAR_NGRAM);
     return status;
 }
 

@@ -1,6 +1,7 @@
 /* What a bag of n-grams sees in a text: words and pairs of words, the 2 to 5 characters long pieces of
- * words, and of Chinese the 1 to 4 characters long ones. Each is a 64-bit hash; the text is normalised
- * (NFKC) and in lower case first. Order is lost, repeats are kept. */
+ * words, and of Chinese the 1 to 4 characters long ones. Each is a 64-bit hash, odd for the pieces of
+ * words and even for all else; the text is normalised (NFKC) and in lower case first. Order is lost,
+ * repeats are kept. */
 #ifndef FV_TEXT_NGRAMS_H
 #define FV_TEXT_NGRAMS_H
 

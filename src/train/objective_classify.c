@@ -74,15 +74,52 @@ static void collect_truth(fv_job *job, const fv_batch *batch)
     }
 }
 
-static fv_tensor *build_loss(fv_training *t, fv_job *job, const fv_batch *batch)
+/* Other tokens hidden in each epoch make a small set larger (Iyyer et al. 2015, there on embeddings): the
+ * Transformer cannot know a text by one rare word of it. The n-grams stay whole: they are linear, and
+ * know them anyhow. False when out of memory; the graph then has the error. */
+static bool hide_words(const fv_training *t, fv_graph *g, fv_batch *batch)
+{
+    int32_t mask = fv_tokenizer_id(t->tokenizer, "[MASK]"), end = fv_tokenizer_id(t->tokenizer, "[SEP]");
+    uint64_t key = fv_mix(t->recipe.seed, (uint64_t)t->step), most = (uint64_t)(t->recipe.word_dropout * 0x1p32);
+    if (!most || mask < 0) return true;
+    int32_t *ids = fv_graph_memory(g, (size_t)batch->N * sizeof *ids);
+    if (!ids) return false;
+    for (int32_t b = 0; b < batch->B; b++) {
+        uint64_t name = fv_mix(key, batch->sequences[b]);
+        for (int32_t i = batch->offsets[b]; i < batch->offsets[b + 1]; i++) {
+            bool frame = i == batch->offsets[b] || batch->ids[i] == end;
+            ids[i] = !frame && fv_mix(name, (uint64_t)batch->positions[i]) >> 32 < most ? mask : batch->ids[i];
+        }
+    }
+    batch->ids = ids;
+    return true;
+}
+
+static fv_tensor *loss_of(fv_training *t, fv_job *job, fv_tensor *logits)
 {
     fv_graph *g = job->graph;
-    fv_tensor *logits = fv_network_build(&t->net, job->head, g, batch, &job->train.features);
-    collect_truth(job, batch);
-    fv_graph_scope(g, "loss");
     if (job->head->kind == FV_LABELS_MULTI) return fv_binary_cross_entropy(g, logits, job->targets);
     if (job->head->kind == FV_LABELS_REGRESSION) return fv_squared_error(g, logits, job->targets);
     return fv_cross_entropy(g, logits, job->labels, (float)t->recipe.label_smoothing);
+}
+
+/* Transformer and wide part learn apart and speak together. Not about numbers: two answers that are
+ * right alone add up to twice the number. */
+static fv_tensor *build_loss(fv_training *t, fv_job *job, const fv_batch *batch)
+{
+    fv_graph *g = job->graph;
+    const fv_head *head = job->head;
+    fv_batch shown = *batch;
+    if (!hide_words(t, g, &shown)) return NULL;
+    bool apart = head->has_wide && head->kind != FV_LABELS_REGRESSION;
+    fv_tensor *logits = apart ? fv_network_build_deep(&t->net, head, g, &shown) : fv_network_build(&t->net, head, g, &shown, &job->train.features);
+    collect_truth(job, batch);
+    fv_graph_scope(g, "loss");
+    fv_tensor *loss = loss_of(t, job, logits);
+    if (!apart) return loss;
+    logits = fv_wide_build_alone(&head->wide, g, &job->train.features, batch);
+    fv_graph_scope(g, "wide.loss");
+    return fv_add(g, loss, loss_of(t, job, logits));
 }
 
 /* ---- Figures ---- */

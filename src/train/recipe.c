@@ -20,10 +20,10 @@ static const preset presets[] = {
 void fv_train_options_init(fv_train_options *o)
 {
     *o = (fv_train_options){
-        .size = sizeof *o, .task = FV_TASK_CLASSIFY, .labels = FV_LABELS_SINGLE, .preset = "tiny", .pooling = "cls", .wide = true,
+        .size = sizeof *o, .task = FV_TASK_CLASSIFY, .labels = FV_LABELS_SINGLE, .preset = "tiny", .attention = "full", .pooling = "cls", .wide = true,
         .batch_tokens = 2048, .accumulate = 1, .optimiser = FV_OPTIMISER_ADAMW, .schedule = FV_SCHEDULE_LINEAR,
         .warmup = 0.1, .weight_decay = 0.01, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .clip = 1,
-        .dropout = 0.1, .label_smoothing = 0.1, .seed = 1, .checkpoint_seconds = 60,
+        .dropout = 0.1, .word_dropout = 0.1, .label_smoothing = 0.1, .seed = 1, .checkpoint_seconds = 60,
     };
     fv_columns_init(&o->columns);
 }
@@ -35,6 +35,8 @@ static const preset *find_preset(const char *name)
     return NULL;
 }
 
+static const char *const mixings[] = {"full", "uniform", "none"};
+
 static int pick(int given, int otherwise) { return given > 0 ? given : otherwise; }
 
 static fv_status settle_pooling(fv_pooling *pooling, const char *name, fv_err *err)
@@ -43,6 +45,13 @@ static fv_status settle_pooling(fv_pooling *pooling, const char *name, fv_err *e
     for (int i = 0; i < 3; i++)
         if (strcmp(name, names[i]) == 0) return *pooling = (fv_pooling)i, FV_OK;
     return FV_FAIL(err, FV_E_ARGUMENT, "pooling \"%s\" is not known; expected cls, mean or max", name);
+}
+
+static fv_status settle_mixing(fv_mixing *mixing, const char *name, fv_err *err)
+{
+    for (int i = 0; i < 3; i++)
+        if (strcmp(name, mixings[i]) == 0) return *mixing = (fv_mixing)i, FV_OK;
+    return FV_FAIL(err, FV_E_ARGUMENT, "attention \"%s\" is not known; expected full, uniform or none", name);
 }
 
 static fv_status settle_encoder(fv_recipe *r, const fv_train_options *o, const preset *p, fv_err *err)
@@ -56,6 +65,7 @@ static fv_status settle_encoder(fv_recipe *r, const fv_train_options *o, const p
         .norm_eps = 1e-12, .dropout = o->dropout, .attention_dropout = o->dropout, .init_deviation = sqrt(0.5 / width), /* BERT's 0.02, at its width, learns slowly at ours */
     };
     fv_status status = settle_pooling(&r->encoder.pooling, o->pooling, err);
+    if (status == FV_OK) status = settle_mixing(&r->encoder.mixing, o->attention, err);
     return status != FV_OK ? status : fv_encoder_config_check(&r->encoder, err);
 }
 
@@ -84,7 +94,7 @@ static fv_status check_choices(const fv_train_options *o, fv_err *err)
     FV_TRY(check_range("products", o->products, FV_PRODUCTS_FLOAT32, FV_PRODUCTS_BF16, err));
     FV_TRY(check_range("schedule", o->schedule, FV_SCHEDULE_LINEAR, FV_SCHEDULE_CONSTANT, err));
     FV_TRY(check_range("optimiser", o->optimiser, FV_OPTIMISER_ADAMW, FV_OPTIMISER_ADAM, err));
-    if (!o->preset || !o->pooling) return FV_FAIL(err, FV_E_ARGUMENT, "preset or pooling is NULL; expected a name, as fv_train_options_init gives");
+    if (!o->preset || !o->attention || !o->pooling) return FV_FAIL(err, FV_E_ARGUMENT, "preset, attention or pooling is NULL; expected a name, as fv_train_options_init gives");
 done:
     return status;
 }
@@ -99,6 +109,7 @@ static fv_status check_numbers(const fv_train_options *o, fv_err *err)
     FV_TRY(check_range("beta2", o->beta2, 0, 0.9999999, err));
     FV_TRY(check_range("epsilon", o->epsilon, 1e-16, 1, err));
     FV_TRY(check_range("clip", o->clip, 0, 1e9, err));
+    FV_TRY(check_range("word dropout", o->word_dropout, 0, 0.99, err));
     FV_TRY(check_range("label smoothing", o->label_smoothing, 0, 0.99, err));
     FV_TRY(check_range("batch tokens", o->batch_tokens, 1, 1 << 24, err));
     FV_TRY(check_range("epochs", o->epochs, 0, 1e6, err));
@@ -124,7 +135,7 @@ fv_status fv_recipe_settle(fv_recipe *r, const fv_train_options *o, fv_err *err)
         .batch_tokens = o->batch_tokens, .accumulate = o->accumulate, .optimiser = o->optimiser, .schedule = o->schedule,
         .lr = o->lr > 0 ? o->lr : p->lr, .warmup = o->warmup, .weight_decay = o->weight_decay,
         .beta1 = o->beta1, .beta2 = o->beta2, .epsilon = o->epsilon, .clip = o->clip,
-        .label_smoothing = o->task == FV_TASK_MLM ? 0 : o->label_smoothing, .seed = o->seed, .steps_asked = o->steps,
+        .word_dropout = o->word_dropout, .label_smoothing = o->task == FV_TASK_MLM ? 0 : o->label_smoothing, .seed = o->seed, .steps_asked = o->steps,
     };
     FV_TRY(check_numbers(o, err));
     FV_TRY(check_sizes(o, err));
@@ -137,15 +148,15 @@ json_t *fv_recipe_to_json(const fv_recipe *r, fv_err *err)
 {
     static const char *const schedules[] = {"linear", "cosine", "inverse-sqrt", "constant"}, *const poolings[] = {"cls", "mean", "max"}, *const tasks[] = {"classify", "tag", "mlm", "multi"};
     const fv_encoder_config *e = &r->encoder;
-    json_t *tree = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:b, s:b, s:s, s:b, s:b}",
+    json_t *tree = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:b, s:b, s:s, s:s, s:b, s:b}",
         "task", tasks[r->task], "labels", fv_labels_name(r->labels), "layers", e->layers, "width", e->width, "heads", e->heads, "ffn", e->ffn,
         "max_len", e->max_len, "vocab", e->vocab, "pre_norm", e->pre_norm, "relu", e->act == FV_ACT_RELU,
-        "sinusoidal", e->sinusoidal, "article_attention", e->article_attention, "pooling", poolings[e->pooling], "cased", r->cased, "wide", r->wide);
-    json_t *rest = json_pack("{s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I}",
+        "sinusoidal", e->sinusoidal, "article_attention", e->article_attention, "attention", mixings[e->mixing], "pooling", poolings[e->pooling], "cased", r->cased, "wide", r->wide);
+    json_t *rest = json_pack("{s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I}",
         "epochs", r->epochs, "patience", r->patience, "batch_tokens", r->batch_tokens, "accumulate", r->accumulate,
         "optimizer", r->optimiser == FV_OPTIMISER_ADAM ? "adam" : "adamw", "schedule", schedules[r->schedule],
         "products", r->products == FV_PRODUCTS_BF16 ? "bf16" : "float32", "lr", r->lr, "warmup", r->warmup, "weight_decay", r->weight_decay, "beta1", r->beta1, "beta2", r->beta2,
-        "epsilon", r->epsilon, "clip", r->clip, "dropout", e->dropout, "label_smoothing", r->label_smoothing, "seed", (json_int_t)r->seed, "steps", (json_int_t)r->steps_asked);
+        "epsilon", r->epsilon, "clip", r->clip, "dropout", e->dropout, "word_dropout", r->word_dropout, "label_smoothing", r->label_smoothing, "seed", (json_int_t)r->seed, "steps", (json_int_t)r->steps_asked);
     bool fine = tree && rest && json_object_update(tree, rest) == 0;
     json_decref(rest);
     if (fine) return tree;

@@ -37,6 +37,7 @@ static void expect_same(const fv_encoder_config *a, const fv_encoder_config *b)
     assert_int_equal(a->pre_norm, b->pre_norm);
     assert_int_equal(a->sinusoidal, b->sinusoidal);
     assert_int_equal(a->article_attention, b->article_attention);
+    assert_int_equal(a->mixing, b->mixing);
     assert_true(a->norm_eps == b->norm_eps && a->dropout == b->dropout && a->attention_dropout == b->attention_dropout && a->init_deviation == b->init_deviation);
 }
 
@@ -72,6 +73,14 @@ static void configurations_come_back(void **state)
         back = back_and_forth(&config, "fovea_encoder");
         expect_same(&config, &back);
     }
+    config.mixing = FV_MIXING_UNIFORM;
+    back = back_and_forth(&config, "fovea_encoder");
+    expect_same(&config, &back);
+    config = sample();
+    config.mixing = FV_MIXING_NONE;
+    config.pooling = FV_POOLING_MEAN;
+    back = back_and_forth(&config, "fovea_encoder");
+    expect_same(&config, &back);
 }
 
 static const char bert[] =

@@ -101,9 +101,12 @@ static void gradients_are_slopes(void **state)
     fv_encoder_config configs[] = {
         config_of(FV_POOLING_CLS, false, false, FV_ACT_GELU), config_of(FV_POOLING_MEAN, true, false, FV_ACT_GELU),
         config_of(FV_POOLING_MAX, false, true, FV_ACT_GELU), config_of(FV_POOLING_CLS, true, true, FV_ACT_GELU),
-        config_of(FV_POOLING_CLS, false, false, FV_ACT_GELU),
+        config_of(FV_POOLING_CLS, false, false, FV_ACT_GELU), config_of(FV_POOLING_CLS, false, false, FV_ACT_GELU),
+        config_of(FV_POOLING_MEAN, false, false, FV_ACT_GELU),
     };
     configs[4].article_attention = true;
+    configs[5].mixing = FV_MIXING_UNIFORM;
+    configs[6].mixing = FV_MIXING_NONE;
     for (size_t i = 0; i < sizeof configs / sizeof *configs; i++) check_gradients(&configs[i]);
 }
 
@@ -137,6 +140,69 @@ static void a_text_s_logits_are_its_own(void **state)
             run(&e, g, &one, alone);
             assert_memory_equal(alone, together + b * OUTPUTS, sizeof alone);
         }
+        fv_graph_free(g);
+        fv_encoder_release(&e);
+    }
+}
+
+/* Hidden states of the batch with another word at one place, less those of the batch: the largest change of each row. */
+static void change_one_word(fv_mixing mixing, int32_t place, float change[N])
+{
+    fv_encoder_config config = config_of(FV_POOLING_MEAN, false, false, FV_ACT_GELU);
+    fv_encoder e;
+    fv_err err = {0};
+    float before[N * 8];
+    int32_t others[N];
+    memcpy(others, ids, sizeof others);
+    others[place] = (ids[place] + 1) % 12;
+    config.mixing = mixing;
+    begin(&e, &config);
+    fv_graph *g = fv_graph_new(NULL, NULL);
+    for (int run_of = 0; run_of < 2; run_of++) {
+        fv_batch of = batch;
+        if (run_of) of.ids = others;
+        fv_graph_reset(g, false);
+        fv_tensor *out = fv_encoder_build(&e, g, &of);
+        if (fv_graph_plan(g, out, &err) != FV_OK) fail_msg("%s", err.text);
+        fv_graph_forward(g, 0);
+        for (int r = 0; r < N; r++) change[r] = 0;
+        for (int i = 0; i < N * 8; i++) {
+            float y = out->data[i / 8 * out->stride + i % 8];
+            if (run_of) change[i / 8] = fmaxf(change[i / 8], fabsf(y - before[i]));
+            else before[i] = y;
+        }
+    }
+    fv_graph_free(g);
+    fv_encoder_release(&e);
+}
+
+static void without_mixing_a_word_changes_itself_only(void **state)
+{
+    (void)state;
+    float change[N];
+    for (int mixing = FV_MIXING_FULL; mixing <= FV_MIXING_NONE; mixing++) {
+        change_one_word((fv_mixing)mixing, offsets[0] + 1, change);
+        assert_true(change[offsets[0] + 1] > 1e-3f);
+        assert_true(mixing == FV_MIXING_NONE ? change[offsets[0]] == 0 : change[offsets[0]] > 1e-5f);
+        assert_true(change[offsets[1]] == 0);
+    }
+}
+
+/* Queries and keys are the first two thirds of the product. */
+static void uniform_mixing_asks_no_queries(void **state)
+{
+    (void)state;
+    for (int mixing = FV_MIXING_FULL; mixing <= FV_MIXING_UNIFORM; mixing++) {
+        fv_encoder_config config = config_of(FV_POOLING_CLS, false, false, FV_ACT_GELU);
+        fv_encoder e;
+        float before[B * OUTPUTS], after[B * OUTPUTS];
+        config.mixing = (fv_mixing)mixing;
+        begin(&e, &config);
+        fv_graph *g = fv_graph_new(NULL, NULL);
+        run(&e, g, &batch, before);
+        for (int i = 0; i < 2 * 8 * 8; i++) e.blocks[0].qkv.w->data[i] += 0.5f;
+        run(&e, g, &batch, after);
+        assert_true((memcmp(before, after, sizeof before) == 0) == (mixing == FV_MIXING_UNIFORM));
         fv_graph_free(g);
         fv_encoder_release(&e);
     }
@@ -178,6 +244,7 @@ static void impossible_ones_are_refused(void **state)
     REFUSED(max_len, 3, "texts of 3 tokens");
     REFUSED(vocab, 1, "vocabulary of 1");
     REFUSED(types, 0, "0 token types");
+    REFUSED(mixing, FV_MIXING_NONE, "[CLS] sees no word");
     REFUSED(dropout, 1, "dropout 1");
     REFUSED(attention_dropout, NAN, "attention dropout nan");
     REFUSED(norm_eps, 0, "epsilon 0");
@@ -203,6 +270,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_are_slopes),
         cmocka_unit_test(a_text_s_logits_are_its_own),
+        cmocka_unit_test(without_mixing_a_word_changes_itself_only),
+        cmocka_unit_test(uniform_mixing_asks_no_queries),
         cmocka_unit_test(packing_changes_nothing_that_matters),
         cmocka_unit_test(impossible_ones_are_refused),
     };

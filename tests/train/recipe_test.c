@@ -64,9 +64,12 @@ static void what_makes_no_sense_is_refused(void **state)
     fv_train_options_init(&good);
 #define REFUSED(field, value, part) o = good, o.field = (value), expect_refused(&o, part)
     REFUSED(preset, "huge", "preset \"huge\" is not known; expected tiny, small or base");
-    REFUSED(preset, NULL, "preset or pooling is NULL");
+    REFUSED(preset, NULL, "preset, attention or pooling is NULL");
     REFUSED(pooling, "last", "pooling \"last\" is not known; expected cls, mean or max");
-    REFUSED(pooling, NULL, "preset or pooling is NULL");
+    REFUSED(pooling, NULL, "preset, attention or pooling is NULL");
+    REFUSED(attention, "half", "attention \"half\" is not known; expected full, uniform or none");
+    REFUSED(attention, NULL, "preset, attention or pooling is NULL");
+    REFUSED(attention, "none", "[CLS] sees no word");
     REFUSED(schedule, (fv_schedule)9, "schedule is 9");
     REFUSED(optimiser, (fv_optimiser)9, "optimiser is 9");
     REFUSED(labels, (fv_labels)9, "labels is 9");
@@ -78,6 +81,7 @@ static void what_makes_no_sense_is_refused(void **state)
     REFUSED(lr, NAN, "lr is");
     REFUSED(warmup, 1.5, "warmup is 1.5");
     REFUSED(dropout, 1, "dropout 1");
+    REFUSED(word_dropout, 1, "word dropout is 1");
     REFUSED(label_smoothing, 1, "label smoothing is 1");
     REFUSED(beta2, 1, "beta2 is 1");
     REFUSED(epsilon, 0, "epsilon is 0");
@@ -127,6 +131,7 @@ static void every_option_is_in_the_json(void **state)
     DIFFERS(relu, !first.relu);
     DIFFERS(sinusoidal, !first.sinusoidal);
     DIFFERS(article_attention, !first.article_attention);
+    DIFFERS(attention, "uniform");
     DIFFERS(pooling, strcmp(first.pooling, "max") == 0 ? "cls" : "max");
     DIFFERS(cased, !first.cased);
     DIFFERS(wide, !first.wide);
@@ -145,6 +150,7 @@ static void every_option_is_in_the_json(void **state)
     DIFFERS(epsilon, 1e-6);
     DIFFERS(clip, 0.5);
     DIFFERS(dropout, 0.33);
+    DIFFERS(word_dropout, 0.05);
     DIFFERS(label_smoothing, 0.05);
     DIFFERS(seed, 42);
 #undef DIFFERS
