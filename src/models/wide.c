@@ -7,17 +7,6 @@
 
 #include "ops.h"
 
-/* Adam moves every weight by about its rate a step, and a linear model on vectors of length 1 needs
- * weights of some units: ten times the Transformer's rate gets there in a usual run. */
-static const float wide_rate = 10;
-
-/* A word has some seven times as many pieces as there are words and pairs that begin with it: at this
- * weight both have about the same share of a row's length. */
-static const double piece_weight = 0.4;
-
-/* Of what the n-grams say, while they learn apart. */
-static const float softness = 0.5f;
-
 struct fv_wide_count { uint64_t hash; uint32_t texts; };
 
 static int by_hash(const void *a, const void *b)
@@ -159,18 +148,18 @@ done:
 fv_status fv_wide_add_row(const fv_wide *w, fv_feature_rows *rows, uint64_t *hashes, size_t n, fv_err *err)
 {
     fv_status status = FV_OK;
-    double squares = 0;
+    double squares[2] = {0, 0}; /* of words, of pieces: there are many more of these, and neither is to drown the other */
     int64_t begin = rows->offsets[rows->n], end = begin;
     sort_hashes(hashes, n);
     for (size_t i = 0, next; i < n; i = next) {
         for (next = i + 1; next < n && hashes[next] == hashes[i];) next++;
         int32_t id = find(w, hashes[i]);
         if (id < 0) continue;
-        double value = (1 + log((double)(next - i))) * (double)w->idf[id] * (hashes[i] & 1 ? piece_weight : 1);
-        squares += value * value;
+        double value = (1 + log((double)(next - i))) * (double)w->idf[id];
+        squares[hashes[i] & 1] += value * value;
         FV_TRY(put_feature(rows, &end, id, value, err));
     }
-    for (int64_t i = begin; i < end; i++) rows->values[i] = (float)((double)rows->values[i] / sqrt(squares));
+    for (int64_t i = begin; i < end; i++) rows->values[i] = (float)((double)rows->values[i] / sqrt(squares[w->hashes[rows->ids[i]] & 1]));
     rows->offsets[++rows->n] = end;
 done:
     return status;
@@ -178,25 +167,11 @@ done:
 
 /* ---- In the model ---- */
 
-fv_status fv_wide_add_param(fv_wide *w, fv_params *params, const char *name, int outputs, fv_err *err)
-{
-    w->weight = fv_params_add(params, &name, 1, 2, w->n > 0 ? w->n : 1, outputs, FV_INIT_ZERO, 0, err);
-    if (!w->weight) return FV_E_MEMORY;
-    w->weight->rate = wide_rate;
-    w->weight->aside = true;
-    return FV_OK;
-}
-
 fv_tensor *fv_wide_build(const fv_wide *w, fv_graph *g, fv_tensor *logits, const fv_feature_rows *features, const fv_batch *batch)
 {
     fv_graph_scope(g, "wide");
-    return fv_bag(g, fv_graph_param(g, w->weight), logits, features, batch->rows, batch->B, 1);
-}
-
-fv_tensor *fv_wide_build_alone(const fv_wide *w, fv_graph *g, const fv_feature_rows *features, const fv_batch *batch)
-{
-    fv_graph_scope(g, "wide");
-    return fv_bag(g, fv_graph_param(g, w->weight), NULL, features, batch->rows, batch->B, softness);
+    fv_tensor *weight = fv_graph_input(g, "weight", w->weight, w->n, w->outputs, w->outputs);
+    return fv_bag(g, weight, logits, features, batch->rows, batch->B);
 }
 
 void fv_wide_release(fv_wide *w)
@@ -204,6 +179,7 @@ void fv_wide_release(fv_wide *w)
     fv_free(w->hashes);
     fv_free(w->idf);
     fv_free(w->slots);
+    if (w->owned) fv_free(w->weight);
     *w = (fv_wide){0};
 }
 
@@ -211,11 +187,11 @@ void fv_wide_release(fv_wide *w)
 
 fv_status fv_wide_save(const fv_wide *w, const char *path, fv_err *err)
 {
-    size_t n = (size_t)w->n, outputs = (size_t)w->weight->cols;
+    size_t n = (size_t)w->n, outputs = (size_t)w->outputs;
     fv_st_tensor tensors[] = {
         {.name = "hashes", .dtype = FV_U64, .rank = 1, .shape = {w->n}, .data = w->hashes, .bytes = n * sizeof *w->hashes},
         {.name = "idf", .dtype = FV_F32, .rank = 1, .shape = {w->n}, .data = w->idf, .bytes = n * sizeof *w->idf},
-        {.name = "weight", .dtype = FV_F32, .rank = 2, .shape = {w->n, w->weight->cols}, .data = w->weight->data, .bytes = n * outputs * sizeof(float)},
+        {.name = "weight", .dtype = FV_F32, .rank = 2, .shape = {w->n, w->outputs}, .data = w->weight, .bytes = n * outputs * sizeof(float)},
     };
     return fv_safetensors_write(path, tensors, FV_COUNT(tensors), (const char *[]){"fovea_wide"}, (const char *[]){"2"}, 1, err);
 }
@@ -235,15 +211,16 @@ fv_status fv_wide_load(fv_wide *w, const fv_safetensors *file, int outputs, fv_e
     if (!version || strcmp(version, "2") != 0) return FV_FAIL(err, FV_E_FORMAT, "%s: version %s; this program reads version 2", file->path, version ? version : "is missing");
     const fv_st_tensor *hashes = expect(file, "hashes", FV_U64, 1, -1, 0, err);
     const fv_st_tensor *idf = hashes ? expect(file, "idf", FV_F32, 1, hashes->shape[0], 0, err) : NULL;
-    if (!idf || !expect(file, "weight", FV_F32, 2, hashes->shape[0], outputs, err)) return FV_E_FORMAT;
+    const fv_st_tensor *weight = idf ? expect(file, "weight", FV_F32, 2, hashes->shape[0], outputs, err) : NULL;
+    if (!weight) return FV_E_FORMAT;
     FV_TRY(make_room_for_features(w, hashes->shape[0], err));
     memcpy(w->hashes, hashes->data, hashes->bytes);
     memcpy(w->idf, idf->data, idf->bytes);
     for (int64_t i = 1; i < w->n; i++)
         if (w->hashes[i] <= w->hashes[i - 1]) return FV_FAIL(err, FV_E_FORMAT, "%s: hashes do not ascend at %lld", file->path, (long long)i);
     FV_TRY(index_hashes(w, err));
+    w->weight = (float *)(uintptr_t)weight->data;
+    w->outputs = outputs;
 done:
     return status;
 }
-
-void fv_wide_map(fv_wide *w, const fv_safetensors *file) { w->weight->data = (float *)(uintptr_t)fv_safetensors_find(file, "weight")->data; }

@@ -1,4 +1,4 @@
-/* bag: y[b] = base[b] + scale · Σ value · w[id] over the sparse features of row rows[b]: a linear model on
+/* bag: y[b] = base[b] + Σ value · w[id] over the sparse features of row rows[b]: a linear model on
  * n-grams, added to what a network says.
  *   w [F, L], base [B, L] or NULL, rows [B] numbers into the features   ->   [B, L]
  * Backward touches only the rows of w that occur. Labels are cut into tasks, so that each sum has one
@@ -13,7 +13,6 @@ typedef struct args {
     const fv_feature_rows *features;
     const uint32_t *rows;
     int32_t B;
-    float scale;
 } args;
 
 enum { W, BASE, LABELS_PER_TASK = 32 };
@@ -47,8 +46,7 @@ static void walk(const work *k, int64_t task, bool back)
         for (int64_t i = f->offsets[a->rows[b]]; i < f->offsets[a->rows[b] + 1]; i++) {
             const float *from = back ? y->grad + b * y->grad_stride + first : w->data + f->ids[i] * w->stride + first;
             float *to = back ? k->dw.data + f->ids[i] * k->dw.stride + first : y->data + b * y->stride + first;
-            float value = a->scale * f->values[i];
-            for (int64_t c = 0; c < n; c++) to[c] += value * from[c];
+            for (int64_t c = 0; c < n; c++) to[c] += f->values[i] * from[c];
         }
     }
 }
@@ -92,7 +90,7 @@ static void reference(const fv_node *node, const fv_run *run, const double *cons
         for (int64_t c = 0; c < cols; c++) {
             double sum = in[BASE] ? in[BASE][b * cols + c] : 0;
             for (int64_t i = a->features->offsets[a->rows[b]]; i < a->features->offsets[a->rows[b] + 1]; i++)
-                sum += (double)a->scale * (double)a->features->values[i] * in[W][a->features->ids[i] * cols + c];
+                sum += (double)a->features->values[i] * in[W][a->features->ids[i] * cols + c];
             out[b * cols + c] = sum;
         }
 }
@@ -104,10 +102,10 @@ static const fv_feature_rows some = {.ids = some_ids, .values = some_values, .of
 static const fv_feature_rows outside = {.ids = outside_ids, .values = some_values, .offsets = some_offsets, .n = 3};
 static const uint32_t mixed[] = {2, 0, 1, 2};
 
-static fv_tensor *alone(fv_case *c) { return fv_bag(fv_case_graph(c), fv_case_input(c, "w", 6, 5), NULL, &some, mixed, 4, 0.5f); }
-static fv_tensor *onto_base(fv_case *c) { return fv_bag(fv_case_graph(c), fv_case_input(c, "w", 6, 40), fv_case_input(c, "base", 4, 40), &some, mixed, 4, 1); }
-static fv_tensor *id_outside(fv_case *c) { return fv_bag(fv_case_graph(c), fv_case_input(c, "w", 6, 5), NULL, &outside, mixed, 4, 1); }
-static fv_tensor *base_too_narrow(fv_case *c) { return fv_bag(fv_case_graph(c), fv_case_input(c, "w", 6, 5), fv_case_input(c, "base", 4, 4), &some, mixed, 4, 1); }
+static fv_tensor *alone(fv_case *c) { return fv_bag(fv_case_graph(c), fv_case_input(c, "w", 6, 5), NULL, &some, mixed, 4); }
+static fv_tensor *onto_base(fv_case *c) { return fv_bag(fv_case_graph(c), fv_case_input(c, "w", 6, 40), fv_case_input(c, "base", 4, 40), &some, mixed, 4); }
+static fv_tensor *id_outside(fv_case *c) { return fv_bag(fv_case_graph(c), fv_case_input(c, "w", 6, 5), NULL, &outside, mixed, 4); }
+static fv_tensor *base_too_narrow(fv_case *c) { return fv_bag(fv_case_graph(c), fv_case_input(c, "w", 6, 5), fv_case_input(c, "base", 4, 4), &some, mixed, 4); }
 
 /* 128 texts of 150 features each, 77 labels. */
 static fv_tensor *typical(fv_case *c)
@@ -123,7 +121,7 @@ static fv_tensor *typical(fv_case *c)
     for (int i = 0; i <= TEXTS; i++) offsets[i] = (int64_t)i * EACH;
     for (uint32_t i = 0; i < TEXTS; i++) rows[i] = i;
     *f = (fv_feature_rows){.ids = (int32_t *)(uintptr_t)fv_case_integers(c, TEXTS * EACH, FEATURES), .values = values, .offsets = offsets, .n = TEXTS};
-    return fv_bag(g, fv_case_input(c, "w", FEATURES, 77), fv_case_input(c, "base", TEXTS, 77), f, rows, TEXTS, 1);
+    return fv_bag(g, fv_case_input(c, "w", FEATURES, 77), fv_case_input(c, "base", TEXTS, 77), f, rows, TEXTS);
 }
 
 static const fv_op_case cases[] = {{"alone", alone}, {"onto base", onto_base}};
@@ -135,6 +133,6 @@ const fv_op fv_op_bag = {
     FV_CASES(cases), FV_REFUSED(refused), .typical = typical, .tolerance = 1e-5,
 };
 
-FV_OP_FN fv_tensor *fv_bag(fv_graph *g, fv_tensor *w, fv_tensor *base, const struct fv_feature_rows *features, const uint32_t *rows, int32_t B, float scale) {
-    return fv_graph_add(g, &fv_op_bag, (fv_tensor *[]){w, base}, 2, 1u << W, &(args){.features = features, .rows = rows, .B = B, .scale = scale}, sizeof(args));
+FV_OP_FN fv_tensor *fv_bag(fv_graph *g, fv_tensor *w, fv_tensor *base, const struct fv_feature_rows *features, const uint32_t *rows, int32_t B) {
+    return fv_graph_add(g, &fv_op_bag, (fv_tensor *[]){w, base}, 2, 1u << W, &(args){.features = features, .rows = rows, .B = B}, sizeof(args));
 }
