@@ -104,13 +104,15 @@ static ssize_t read_some(int fd, void *to, size_t n)
     return got;
 }
 
-static atomic_int_fast64_t fail_after = -1;
+static atomic_int_fast64_t fail_after = -1, write_steps;
 
 void fv_write_fail_after(int64_t n) { atomic_store(&fail_after, n); }
+int64_t fv_write_count(void) { return atomic_load(&write_steps); }
 
 /* Every step that may meet a full disk asks here first, so that tests can fill it. */
 static bool disk_is_full(void)
 {
+    atomic_fetch_add_explicit(&write_steps, 1, memory_order_relaxed);
     if (atomic_load_explicit(&fail_after, memory_order_relaxed) < 0) return false;
     bool full = atomic_fetch_sub(&fail_after, 1) == 0;
     if (full) errno = ENOSPC;
@@ -231,10 +233,15 @@ bool fv_folder_exists(const char *path)
 static fv_status make_one_folder(const char *path, fv_err *err)
 {
     struct stat st;
-    bool there = stat(path, &st) == 0 || (mkdir(path, 0777) != 0 && errno == EEXIST && stat(path, &st) == 0);
-    if (there && !S_ISDIR(st.st_mode)) return FV_FAIL(err, FV_E_IO, "%s: is %s; expected a folder", path, kind_name(st.st_mode));
-    if (there || fv_folder_exists(path)) return FV_OK;
-    return io_fail(path, "made", err);
+    if (stat(path, &st) != 0) {
+        if (mkdir(path, 0777) == 0) return FV_OK;
+        int code = errno; /* what mkdir said; stat says something else */
+        bool there_now = code == EEXIST && stat(path, &st) == 0; /* another program was faster */
+        errno = code;
+        if (!there_now) return io_fail(path, "made", err);
+    }
+    if (S_ISDIR(st.st_mode)) return FV_OK;
+    return FV_FAIL(err, FV_E_IO, "%s: is %s; expected a folder", path, kind_name(st.st_mode));
 }
 
 fv_status fv_folder_make(const char *path, fv_err *err)

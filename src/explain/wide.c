@@ -66,8 +66,7 @@ static void release(evidence *e)
 /* What a feature adds to the logit of a label. */
 static double weight_of(const evidence *e, int64_t feature, int label)
 {
-    const fv_param *w = e->wide->weight;
-    return (double)e->row.values[feature] * (double)w->data[e->row.ids[feature] * w->cols + label];
+    return (double)e->row.values[feature] * (double)e->wide->weight[(int64_t)e->row.ids[feature] * e->wide->outputs + label];
 }
 
 static double wide_logit(const evidence *e, int label)

@@ -29,7 +29,6 @@ fv_param *fv_params_add(fv_params *params, const char *const *names, int parts, 
     p->init = init;
     p->deviation = deviation;
     p->decay = rank == 2;
-    p->rate = 1;
     p->offset = params->n_floats;
     p->version = 1;
     params->n_floats += (rows * cols + FV_PARAM_ALIGN - 1) / FV_PARAM_ALIGN * FV_PARAM_ALIGN;
@@ -71,7 +70,7 @@ void fv_params_bind_grad(fv_params *params, float *block)
 /* Tables of embeddings are gathered, never multiplied: rank 2, but not worth packing. */
 static bool packable(const fv_param *p)
 {
-    return p->rank == 2 && !p->aside && !strstr(p->names[0], "embeddings");
+    return p->rank == 2 && !strstr(p->names[0], "embeddings");
 }
 
 fv_status fv_params_pack(fv_params *params, fv_pool *pool, fv_err *err)

@@ -22,8 +22,6 @@ typedef struct fv_param {
     int64_t offset;       /* in the block, in floats */
     fv_init init;
     float deviation;      /* FV_INIT_NORMAL */
-    float rate;           /* the learning rate is multiplied by it; 1 unless set */
-    bool aside;           /* kept in a file of its own, not with the model's weights */
     bool decay;           /* weight decay applies: matrices, not biases and norms */
     float *data, *grad;   /* grad: where fv_params_bind_grad says, or NULL */
     uint32_t version;     /* raised by whoever changes the weights */

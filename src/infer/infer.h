@@ -73,14 +73,10 @@ fv_status fv_prepare_ngrams(fv_ngrams *ngrams, const fv_text *text, fv_err *err)
 
 /* ---- Network ---- */
 
-/* Heads whose kind, labels and outputs are set; adds all parameters but the wide parts', whose sizes are known later. */
+/* Heads whose kind, labels and outputs are set; adds all parameters. */
 fv_status fv_network_init(fv_network *net, const fv_encoder_config *config, fv_err *err);
-/* After a head's features are chosen or read. */
-fv_status fv_network_add_wide(fv_network *net, fv_head *head, fv_err *err);
 void fv_network_release(fv_network *net);
-/* What the Transformer alone says: a text head's logits of a batch. */
-fv_tensor *fv_network_build_deep(const fv_network *net, const fv_head *head, fv_graph *g, const fv_batch *batch);
-/* A head's logits of a batch; features is not read without a wide part. */
+/* A head's logits of a batch. features NULL: what the Transformer alone says; not read without a wide part. */
 fv_tensor *fv_network_build(const fv_network *net, const fv_head *head, fv_graph *g, const fv_batch *batch, const fv_feature_rows *features);
 /* The file of a head's wide part: "wide.safetensors" or "wide.NAME.safetensors". */
 typedef struct fv_wide_file { char name[64]; } fv_wide_file;

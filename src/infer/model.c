@@ -77,8 +77,7 @@ static fv_status open_wide(fv_model *m, fv_head *head, fv_safetensors *file, fv_
     if (!head->has_wide && !fv_file_exists(path)) return FV_OK;
     FV_TRY(fv_safetensors_open(file, path, err));
     FV_TRY(fv_wide_load(&head->wide, file, head->outputs, err));
-    FV_TRY(fv_network_add_wide(&m->net, head, err));
-    fv_wide_map(&head->wide, file);
+    head->has_wide = true;
 done:
     return status;
 }

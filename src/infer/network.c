@@ -165,15 +165,6 @@ done:
     return status;
 }
 
-fv_status fv_network_add_wide(fv_network *net, fv_head *head, fv_err *err)
-{
-    char name[FV_PARAM_NAME];
-    snprintf(name, sizeof name, "wide%s%s.weight", *head->name ? "." : "", head->name);
-    fv_status status = fv_wide_add_param(&head->wide, &net->encoder.params, name, head->outputs, err);
-    head->has_wide = status == FV_OK;
-    return status;
-}
-
 fv_wide_file fv_wide_file_of(const fv_head *head)
 {
     fv_wide_file file;
@@ -181,15 +172,10 @@ fv_wide_file fv_wide_file_of(const fv_head *head)
     return file;
 }
 
-fv_tensor *fv_network_build_deep(const fv_network *net, const fv_head *head, fv_graph *g, const fv_batch *batch)
-{
-    return fv_head_build(&head->weights, &net->encoder, g, fv_encoder_build(&net->encoder, g, batch), batch);
-}
-
 fv_tensor *fv_network_build(const fv_network *net, const fv_head *head, fv_graph *g, const fv_batch *batch, const fv_feature_rows *features)
 {
-    fv_tensor *logits = fv_network_build_deep(net, head, g, batch);
-    return head->has_wide ? fv_wide_build(&head->wide, g, logits, features, batch) : logits;
+    fv_tensor *logits = fv_head_build(&head->weights, &net->encoder, g, fv_encoder_build(&net->encoder, g, batch), batch);
+    return head->has_wide && features ? fv_wide_build(&head->wide, g, logits, features, batch) : logits;
 }
 
 void fv_network_release(fv_network *net)

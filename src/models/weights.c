@@ -85,7 +85,7 @@ fv_status fv_weights_load(fv_params *params, const fv_safetensors *file, fv_err 
     fv_status status = FV_OK;
     FV_ASSERT(params->block);
     for (size_t i = 0; i < params->n; i++)
-        if (!params->items[i]->aside) FV_TRY(copy_parts(params->items[i], file, err));
+        FV_TRY(copy_parts(params->items[i], file, err));
     fv_params_changed(params);
 done:
     return status;
@@ -112,7 +112,7 @@ fv_status fv_weights_map(fv_params *params, const fv_safetensors *file, fv_err *
     fv_status status = FV_OK;
     FV_ASSERT(!params->block);
     for (size_t i = 0; i < params->n; i++)
-        if (!params->items[i]->aside) FV_TRY(map_one(params, params->items[i], file, err));
+        FV_TRY(map_one(params, params->items[i], file, err));
 done:
     return status;
 }
@@ -124,7 +124,7 @@ fv_status fv_weights_save(const fv_params *params, const char *path, const char 
     fv_st_tensor *list = fv_alloc_zero(params->n * FV_MAX_PARTS, sizeof *list, err);
     if (!list) return FV_E_MEMORY;
     for (size_t i = 0; i < params->n; i++)
-        for (int part = 0; part < params->items[i]->parts && !params->items[i]->aside; part++) {
+        for (int part = 0; part < params->items[i]->parts; part++) {
             const fv_param *p = params->items[i];
             int64_t rows, cols;
             float *data = fv_param_part(p, part, &rows, &cols);

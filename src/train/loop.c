@@ -117,7 +117,7 @@ static void update(fv_training *t, float *grad, float scale)
     };
     for (size_t i = 0; i < t->net.encoder.params.n; i++) {
         const fv_param *p = t->net.encoder.params.items[i];
-        adam.lr = (float)t->lr * p->rate;
+        adam.lr = (float)t->lr;
         adam.decay = p->decay ? (float)r->weight_decay : 0;
         fv_adam_step(p->data, t->moment1 + p->offset, t->moment2 + p->offset, grad + p->offset, p->rows * p->cols, &adam, t->pool);
     }

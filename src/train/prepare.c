@@ -121,7 +121,7 @@ static bool has_head(const fv_network *net, const fv_head *like)
 static bool is_of_head(const fv_head *head, const fv_param *p)
 {
     const fv_head_weights *w = &head->weights;
-    return p == w->classifier.w || p == w->classifier.b || p == w->transform.w || p == w->transform.b || p == w->norm.w || p == w->norm.b || p == w->bias || p == head->wide.weight;
+    return p == w->classifier.w || p == w->classifier.b || p == w->transform.w || p == w->transform.b || p == w->norm.w || p == w->norm.b || p == w->bias;
 }
 
 static bool may_take(const fv_training *t, const fv_network *from, const fv_param *p)
@@ -164,8 +164,6 @@ static fv_status make_weights(fv_training *t, const fv_model *from, fv_err *err)
 {
     fv_status status = FV_OK;
     FV_TRY(fv_network_init(&t->net, &t->recipe.encoder, err));
-    for (int i = 0; i < t->net.n_heads; i++)
-        if (t->net.heads[i].has_wide) FV_TRY(fv_network_add_wide(&t->net, &t->net.heads[i], err));
     FV_TRY(fv_params_allocate(&t->net.encoder.params, err));
     fv_params_draw(&t->net.encoder.params, t->recipe.seed);
     if (from) take_over(t, &from->net);
