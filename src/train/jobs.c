@@ -223,5 +223,6 @@ void fv_job_release(fv_job *job)
     fv_graph_free(job->graph);
     fv_free(job->targets);
     fv_free(job->labels);
+    fv_free(job->margins);
     fv_masker_release(&job->masker);
 }

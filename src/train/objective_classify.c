@@ -1,12 +1,14 @@
-/* Texts to labels: one of a set, any of a set, or a number. The wide part is learnt here too. */
+/* Texts to labels: one of a set, any of a set, or a number. The wide part is learnt here too, before the
+ * Transformer; on the validation rows, which neither learnt from, the two are weighed against each other
+ * whenever they are judged, and at the end that weighing goes into the weights of both. */
 #include <string.h>
 
 #include "ops.h"
 #include "train/evaluate.h"
 #include "train/training.h"
 
-/* Weights of the wide part at most, over all labels: 32 MB, and as much for each moment. */
-enum { MAX_WIDE_WEIGHTS = 8 << 20 };
+/* Weights of the wide part at most, over all labels: 64 MB. */
+enum { MAX_WIDE_WEIGHTS = 16 << 20 };
 
 /* ---- Rows ---- */
 
@@ -39,6 +41,27 @@ static fv_status make_room(fv_job *job, fv_part *part, bool trains, fv_err *err)
     return job->labels && job->targets ? FV_OK : FV_E_MEMORY;
 }
 
+/* The weights come from all rows that may be learnt from: those that were held back here are judged by
+ * what the others taught, and then join them. */
+static fv_status learn_ngrams(fv_training *t, fv_job *job, fv_err *err)
+{
+    fv_status status = FV_OK;
+    fv_head *head = job->head;
+    fv_wide *w = &head->wide;
+    fv_wide_rows rows[] = {{&job->train.features, &job->train.data}, {&job->valid.features, &job->valid.data}};
+    double C;
+    job->margins = fv_alloc(job->valid.data.n * (size_t)head->outputs * sizeof *job->margins, err);
+    w->weight = fv_alloc((size_t)(w->n + 1) * (size_t)head->outputs * sizeof *w->weight, err);
+    w->outputs = head->outputs;
+    w->owned = true;
+    if (!job->margins || !w->weight) return FV_E_MEMORY;
+    fv_training_say(t, "%s%sweighing %lld n-grams", head->name, *head->name ? ": " : "", (long long)w->n);
+    FV_TRY(fv_wide_choose_C(&C, job->margins, &rows[0], &rows[1], head->kind, head->outputs, w->n, t->recipe.seed, t->pool, err));
+    FV_TRY(fv_wide_fit(w->weight, C, rows, job->valid.path ? 1 : 2, head->kind, head->outputs, w->n, t->recipe.seed, t->pool, err));
+done:
+    return status;
+}
+
 static fv_status encode(fv_training *t, fv_job *job, fv_part *part, bool trains, fv_err *err)
 {
     fv_status status = FV_OK;
@@ -51,6 +74,7 @@ static fv_status encode(fv_training *t, fv_job *job, fv_part *part, bool trains,
     if (trains && t->recipe.wide) FV_TRY(choose_features(job->head, texts, part->data.n, &ngrams, err));
     if (job->head->has_wide) FV_TRY(fv_prepare_features(&part->features, &job->head->wide, texts, part->data.n, &ngrams, err));
     FV_TRY(make_room(job, part, trains, err));
+    if (job->head->has_wide && part == &job->valid) FV_TRY(learn_ngrams(t, job, err));
 done:
     fv_encoding_release(&encoding);
     fv_ngrams_release(&ngrams);
@@ -95,53 +119,71 @@ static bool hide_words(const fv_training *t, fv_graph *g, fv_batch *batch)
     return true;
 }
 
-static fv_tensor *loss_of(fv_training *t, fv_job *job, fv_tensor *logits)
+static fv_tensor *build_loss(fv_training *t, fv_job *job, const fv_batch *batch)
 {
     fv_graph *g = job->graph;
+    fv_batch shown = *batch;
+    if (!hide_words(t, g, &shown)) return NULL;
+    fv_tensor *logits = fv_network_build(&t->net, job->head, g, &shown, NULL);
+    collect_truth(job, batch);
+    fv_graph_scope(g, "loss");
     if (job->head->kind == FV_LABELS_MULTI) return fv_binary_cross_entropy(g, logits, job->targets);
     if (job->head->kind == FV_LABELS_REGRESSION) return fv_squared_error(g, logits, job->targets);
     return fv_cross_entropy(g, logits, job->labels, (float)t->recipe.label_smoothing);
 }
 
-/* Transformer and wide part learn apart and speak together. Not about numbers: two answers that are
- * right alone add up to twice the number. */
-static fv_tensor *build_loss(fv_training *t, fv_job *job, const fv_batch *batch)
-{
-    fv_graph *g = job->graph;
-    const fv_head *head = job->head;
-    fv_batch shown = *batch;
-    if (!hide_words(t, g, &shown)) return NULL;
-    bool apart = head->has_wide && head->kind != FV_LABELS_REGRESSION;
-    fv_tensor *logits = apart ? fv_network_build_deep(&t->net, head, g, &shown) : fv_network_build(&t->net, head, g, &shown, &job->train.features);
-    collect_truth(job, batch);
-    fv_graph_scope(g, "loss");
-    fv_tensor *loss = loss_of(t, job, logits);
-    if (!apart) return loss;
-    logits = fv_wide_build_alone(&head->wide, g, &job->train.features, batch);
-    fv_graph_scope(g, "wide.loss");
-    return fv_add(g, loss, loss_of(t, job, logits));
-}
-
 /* ---- Figures ---- */
+
+/* logits = deep · a + wide · b on the validation rows, a and b being those that lose least there. */
+static void fuse(fv_job *job)
+{
+    size_t n = job->valid.data.n * (size_t)job->head->outputs;
+    float *logits = job->valid.logits;
+    fv_fusion_fit(&job->fusion, logits, job->margins, &job->valid.data, job->head->kind, job->head->outputs);
+    for (size_t i = 0; i < n; i++) logits[i] = (float)(job->fusion.deep * (double)logits[i] + job->fusion.wide * (double)job->margins[i]);
+}
 
 static fv_status evaluate(fv_training *t, fv_job *job, fv_part *part, bool intervals, fv_report *report, fv_err *err)
 {
-    fv_status status = fv_infer_rows(&t->net, job->head, t->infer_graph, &part->sampler, &part->features, part->logits, NULL, NULL, err);
+    bool apart = job->head->has_wide && !job->settled;
+    FV_ASSERT(!apart || part == &job->valid);
+    fv_status status = fv_infer_rows(&t->net, job->head, t->infer_graph, &part->sampler, apart ? NULL : &part->features, part->logits, NULL, NULL, err);
     if (status != FV_OK) return status;
+    if (apart) fuse(job);
     return fv_evaluate(report, &part->data, job->head, part->logits, t->recipe.seed, intervals, t->pool, err);
 }
 
+/* With a wide part the logits that lose least are there already. */
 static fv_status calibrate(fv_training *t, fv_job *job, fv_err *err)
 {
     (void)t;
     const fv_dataset *data = &job->valid.data;
-    if (job->head->kind != FV_LABELS_SINGLE) return FV_OK;
+    if (job->head->kind != FV_LABELS_SINGLE || job->head->has_wide) return FV_OK;
     int32_t *truth = fv_alloc(data->n * sizeof *truth, err);
     if (!truth) return FV_E_MEMORY;
     for (size_t i = 0; i < data->n; i++) truth[i] = data->rows[i].label;
     job->head->temperature = fv_infer_temperature(job->valid.logits, truth, data->n, job->head->outputs);
     fv_free(truth);
     return FV_OK;
+}
+
+static void scale(float *x, int64_t n, double by)
+{
+    for (int64_t i = 0; i < n; i++) x[i] = (float)((double)x[i] * by);
+}
+
+/* The weighing goes into the weights, and the n-grams' bias into the Transformer's. */
+static void settle(fv_training *t, fv_job *job)
+{
+    fv_head *head = job->head;
+    fv_linear_weights *c = &head->weights.classifier;
+    if (!head->has_wide) return;
+    scale(c->w->data, c->w->rows * c->w->cols, job->fusion.deep);
+    scale(c->b->data, c->b->cols, job->fusion.deep);
+    scale(head->wide.weight, (head->wide.n + 1) * head->outputs, job->fusion.wide);
+    for (int i = 0; i < head->outputs; i++) c->b->data[i] += head->wide.weight[head->wide.n * head->outputs + i];
+    fv_params_changed(&t->net.encoder.params);
+    job->settled = true;
 }
 
 static const char *headline(const fv_job *job)
@@ -153,5 +195,5 @@ static const char *headline(const fv_job *job)
 static const char *tie_breaker(const fv_job *job) { return job->head->kind == FV_LABELS_REGRESSION ? "mse" : "loss"; }
 
 const fv_objective fv_objective_classify = {
-    .task = "classify", .encode = encode, .loss = build_loss, .evaluate = evaluate, .calibrate = calibrate, .headline = headline, .tie_breaker = tie_breaker,
+    .task = "classify", .encode = encode, .loss = build_loss, .evaluate = evaluate, .calibrate = calibrate, .settle = settle, .headline = headline, .tie_breaker = tie_breaker,
 };

@@ -105,6 +105,7 @@ static fv_status describe_job(fv_training *t, fv_job *job, json_t *tree, fv_err 
         FV_TRY(job->objective->calibrate(t, job, err));
         FV_TRY(score(t, job, &job->valid, tree, "valid", err));
     }
+    if (job->objective->settle) job->objective->settle(t, job);
     if (job->has_test) FV_TRY(score(t, job, &job->test, tree, "test", err));
     FV_TRY(fv_head_to_json(job->head, tree, err));
     if (json_object_set_new(tree, "data", all_data_json(job)) != 0) status = FV_FAIL(err, FV_E_MEMORY, "%s: out of memory", record_name);

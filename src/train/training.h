@@ -15,6 +15,7 @@
 #include "infer/masked.h"
 #include "train/record.h"
 #include "train/shards.h"
+#include "train/wide_fit.h"
 
 /* What decides the bits of the result, beside the data: options with every default filled in. */
 typedef struct fv_recipe {
@@ -60,6 +61,9 @@ typedef struct fv_job {
     int32_t *labels;          /* of a batch: [max_B, or max_N for tokens] */
     fv_masker masker;         /* without labels */
     int64_t epoch, batch;     /* where its rows go on; part of a checkpoint */
+    float *margins;           /* with a wide part: what it says of the validation rows, [n, outputs] */
+    fv_fusion fusion;         /* how loud the two were at the last look */
+    bool settled;             /* and that has gone into the weights */
 } fv_job;
 
 typedef struct fv_training {
@@ -106,6 +110,8 @@ typedef struct fv_objective {
     fv_status (*evaluate)(fv_training *t, fv_job *job, fv_part *part, bool intervals, fv_report *report, fv_err *err);
     /* Softens or sharpens the scores of the validation part until they mean what they say; NULL: nothing to do. */
     fv_status (*calibrate)(fv_training *t, fv_job *job, fv_err *err);
+    /* What remains to be done to the best weights once the validation part is scored; NULL: nothing. */
+    void (*settle)(fv_training *t, fv_job *job);
     /* The figure that decides which epoch is best, and the one that decides between equals. */
     const char *(*headline)(const fv_job *job);
     const char *(*tie_breaker)(const fv_job *job); /* smaller is better */
