@@ -327,6 +327,32 @@ typedef struct fv_word {
 /* *words belongs to the session until its next call. */
 FV_API fv_status fv_attention_words(fv_session *session, const fv_text *text, const fv_word **words, size_t *n, fv_err *err);
 
+/* A stretch of a text, and what it adds to the logit of a label. */
+typedef struct fv_reason {
+    uint32_t begin, end;       /* bytes of the text; of an n-gram: where it stands first */
+    int part;                  /* 0: text, 1: text2 */
+    bool open_begin, open_end; /* a piece of words: letters may stand before it, after it */
+    bool pair;                 /* of the words at its two ends, whatever stands between them */
+    double weight;             /* for the label, or if negative against it */
+} fv_reason;
+
+/* What the wide part (`wide` of the training options) says. It is linear, so that this is not where a
+ * model looked but what it added up: `wide` is the sum of the n-grams' weights, and of the words', over
+ * which the n-grams' are spread. The rest of the logit is the Transformer's. */
+typedef struct fv_reasons {
+    int label, rival;           /* explained; the best of the others, or -1 where labels do not compete */
+    double logit, wide;         /* of the label: in all; the wide part's share */
+    double margin, wide_margin; /* the same, less the rival's, if there is one */
+    fv_reason *ngrams;          /* those that the model knows, the heaviest first */
+    fv_reason *words;           /* all, in the order of the text: runs of letters, marks, Chinese characters */
+    size_t n_ngrams, n_words;
+} fv_reasons;
+
+FV_API bool fv_session_has_wide(const fv_session *session);
+/* LABEL is a label's number, or negative for the best one. FV_E_ARGUMENT when there is no wide part. */
+FV_API fv_reasons *fv_explain_wide(fv_session *session, const fv_text *text, int label, fv_err *err);
+FV_API void fv_reasons_free(fv_reasons *reasons);
+
 /* ---- Evaluation --------------------------------------------------------------------------- */
 
 /* A headline figure with a bootstrap interval (percentile, 95 %, 1,000 resamples of rows). */

@@ -3,17 +3,34 @@
 #include <sys/stat.h>
 
 #include "infer/infer.h"
+#include "text/tokenizer.h"
+
+/* The trap: jansson's calls take a NULL in peace, so a list that lacks its last item looks like a whole one. Every
+ * list asks whether all of it went in, and is NULL if not, which json_pack then passes up. */
+static json_t *whole(json_t *tree, bool fine)
+{
+    if (fine) return tree;
+    json_decref(tree);
+    return NULL;
+}
+
+static json_t *shape_json(const fv_st_tensor *t)
+{
+    json_t *shape = json_array();
+    bool fine = shape;
+    for (int d = 0; d < t->rank && fine; d++) fine = json_array_append_new(shape, json_integer((json_int_t)t->shape[d])) == 0;
+    return whole(shape, fine);
+}
 
 static json_t *tensors_json(const fv_safetensors *file)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < file->n; i++) {
+    bool fine = list;
+    for (size_t i = 0; i < file->n && fine; i++) {
         const fv_st_tensor *t = &file->tensors[i];
-        json_t *shape = json_array();
-        for (int d = 0; d < t->rank; d++) json_array_append_new(shape, json_integer((json_int_t)t->shape[d]));
-        json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "name", t->name, "dtype", fv_dtype_name(t->dtype), "shape", shape));
+        fine = json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "name", t->name, "dtype", fv_dtype_name(t->dtype), "shape", shape_json(t))) == 0;
     }
-    return list;
+    return whole(list, fine);
 }
 
 static bool add_file(json_t *tree, const char *folder, const char *name, fv_err *err)
@@ -35,9 +52,7 @@ static json_t *files_json(const char *folder, const fv_model *m, fv_err *err)
     for (size_t i = 0; i < FV_COUNT(names) && fine; i++) fine = add_file(tree, folder, names[i], err);
     for (int i = 0; i < m->net.n_heads && fine; i++)
         if (m->net.heads[i].has_wide) fine = add_file(tree, folder, fv_wide_file_of(&m->net.heads[i]).name, err);
-    if (fine) return tree;
-    json_decref(tree);
-    return NULL;
+    return whole(tree, fine);
 }
 
 static json_t *architecture_json(const fv_model *m)
@@ -57,8 +72,15 @@ static json_t *architecture_json(const fv_model *m)
 static json_t *labels_json(const fv_head *head)
 {
     json_t *list = json_array();
-    for (int i = 0; i < head->labels.n; i++) json_array_append_new(list, json_string(head->labels.names[i]));
-    return list;
+    bool fine = list;
+    for (int i = 0; i < head->labels.n && fine; i++) fine = json_array_append_new(list, json_string(head->labels.names[i])) == 0;
+    return whole(list, fine);
+}
+
+static const char *tokenizer_kind(const fv_tokenizer *t)
+{
+    static const char *const names[] = {[FV_TOKENIZER_BPE] = "byte-level BPE", [FV_TOKENIZER_WORDPIECE] = "WordPiece", [FV_TOKENIZER_UNIGRAM] = "unigram"};
+    return names[t->kind];
 }
 
 /* An only head's kind and labels stand in the tree itself, those of several in a list. */
@@ -91,7 +113,7 @@ static json_t *describe(const char *folder, const fv_model *m, fv_err *err)
 {
     json_t *files = files_json(folder, m, err), *record = files ? load_record(folder, err) : NULL;
     if (!files || !record) return json_decref(files), NULL;
-    json_t *tree = json_pack("{s:s, s:o, s:{s:s, s:i}, s:o, s:o, s:o}", "folder", folder, "architecture", architecture_json(m), "tokenizer", "kind", "byte-level BPE", "entries", fv_tokenizer_size(m->tokenizer),
+    json_t *tree = json_pack("{s:s, s:o, s:{s:s, s:i}, s:o, s:o, s:o}", "folder", folder, "architecture", architecture_json(m), "tokenizer", "kind", tokenizer_kind(m->tokenizer), "entries", fv_tokenizer_size(m->tokenizer),
         "training", record, "files", files, "tensors", tensors_json(&m->file));
     if (tree && put_heads(tree, m)) return tree;
     json_decref(tree);

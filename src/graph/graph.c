@@ -231,6 +231,13 @@ fv_grad_to fv_grad(const fv_node *node, int i)
     return to;
 }
 
+fv_grad_to fv_grad_passed(const fv_node *node, int i)
+{
+    fv_grad_to to = fv_grad(node, i);
+    if (to.data && node->in[i]->grad_of == node->out) to.data = NULL;
+    return to;
+}
+
 fv_grad_to fv_grad_zeroed(const fv_node *node, int i)
 {
     fv_grad_to to = fv_grad(node, i);
@@ -273,6 +280,32 @@ static void use(fv_tensor *t, int time)
     if (time > root(t)->last_use) root(t)->last_use = time;
 }
 
+/* Whether the gradient of input i may lie where the output's lies, which nothing reads once the node has gone back: it
+ * is the first to be written, in one piece, and the node itself sends nothing else there. */
+static bool may_inherit(const fv_graph *graph, const fv_node *node, int i, const fv_tensor *result)
+{
+    const fv_tensor *t = node->in[i];
+    if (!t || !(node->passes >> i & 1) || !t->from || t == result || !t->wants_grad || t->has_views || t->first_back != backward_time(graph, node)) return false;
+    for (int k = 0; k < node->n_in; k++)
+        if (k != i && node->in[k] == t) return false;
+    return true;
+}
+
+/* A chain of residuals shares one gradient. Nodes go forwards, so that the death of the first tensor reaches the last. */
+static void find_heirs(fv_graph *graph, const fv_tensor *result)
+{
+    for (fv_node *node = graph->first; node; node = node->next) {
+        int then = backward_time(graph, node);
+        if (then > node->out->grad_death) node->out->grad_death = then;
+        for (int i = 0; graph->training && i < node->n_in; i++) {
+            if (!may_inherit(graph, node, i, result)) continue;
+            node->in[i]->grad_of = node->out;
+            node->out->grad_death = node->in[i]->grad_death;
+            break;
+        }
+    }
+}
+
 /* When each tensor is read last, and when its gradient is first written. */
 static void find_lives(fv_graph *graph)
 {
@@ -308,7 +341,7 @@ static fv_status add_items(fv_graph *graph, fv_node *node, const fv_tensor *resu
     FV_TRY(add_item(graph, &node->forward_item, node->scratch_forward, now, now, err));
     FV_TRY(add_item(graph, &node->backward_item, back ? node->scratch_backward : 0, then, then, err));
     int grad_birth = out == result || out->first_back < 0 ? graph->n_nodes : out->first_back;
-    FV_TRY(add_item(graph, &out->grad_item, back ? floats(out->rows * out->cols) : 0, grad_birth, then, err));
+    FV_TRY(add_item(graph, &out->grad_item, back && !out->grad_of ? floats(out->rows * out->cols) : 0, grad_birth, out->grad_death, err));
 done:
     return status;
 }
@@ -323,6 +356,8 @@ static void bind(fv_graph *graph)
         node->aux = at(graph, node->aux_item);
         out->grad = graph->training && out->wants_grad ? at(graph, out->grad_item) : NULL;
     }
+    for (fv_node *node = graph->last; node; node = node->previous)
+        if (node->out->grad_of) node->out->grad = node->out->grad_of->grad;
     for (fv_tensor *t = graph->tensors; t; t = t->next) {
         if (!t->base) continue;
         t->data = t->base->data + t->column;
@@ -360,6 +395,7 @@ fv_status fv_graph_plan(fv_graph *graph, fv_tensor *result, fv_err *err)
     FV_ASSERT(result);
     graph->plan.n = 0;
     find_lives(graph);
+    find_heirs(graph, result);
     for (fv_node *node = graph->first; node; node = node->next) FV_TRY(add_items(graph, node, result, err));
     FV_TRY(lay_out(graph, err));
     bind(graph);

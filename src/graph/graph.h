@@ -47,7 +47,8 @@ typedef struct fv_tensor {
     struct fv_tensor *next; /* in order of making */
     /* planning */
     bool has_views, keep;
-    int first_back, last_use, item, grad_item;
+    int first_back, last_use, item, grad_item, grad_death;
+    struct fv_tensor *grad_of; /* the later tensor in whose memory its gradient lies, else NULL: see fv_node's `passes` */
 } fv_tensor;
 
 fv_graph *fv_graph_new(fv_pool *pool, fv_err *err); /* the pool is borrowed */

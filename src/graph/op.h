@@ -62,6 +62,7 @@ struct fv_node {
     int64_t aux_floats;     /* kept from forward to backward: log-sum-exps, means … */
     size_t scratch_forward, scratch_backward; /* bytes alive during the call only */
     uint32_t keeps;         /* bit i: backward reads input i; FV_KEEP_OUT: it reads the output */
+    uint32_t passes;        /* bit i: input i's gradient is the output's as it stands when backward ends: see fv_grad_passed */
     int threads;            /* of the pool, for scratch sizes */
     /* set by planning */
     float *aux;
@@ -80,6 +81,9 @@ typedef struct fv_grad_to {
 
 /* Where backward puts the gradient of input i; marks it as set. Call once for each input. */
 fv_grad_to fv_grad(const fv_node *node, int i);
+/* For an input that the node `passes`: as fv_grad, but .data is NULL, too, where planning let it lie in the output's
+ * gradient, and so it is there already. */
+fv_grad_to fv_grad_passed(const fv_node *node, int i);
 /* The same for kernels that can only add: what would be set is zero-filled first. */
 fv_grad_to fv_grad_zeroed(const fv_node *node, int i);
 

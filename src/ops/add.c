@@ -11,6 +11,7 @@ static fv_status check(fv_node *node, fv_err *err)
         return FV_FAIL(err, FV_E_SHAPE, "[%lld, %lld] and [%lld, %lld]; expected equal shapes", (long long)a->rows, (long long)a->cols, (long long)b->rows, (long long)b->cols);
     node->out->rows = a->rows;
     node->out->cols = a->cols;
+    node->passes = 1u << A | 1u << B;
     return FV_OK;
 }
 
@@ -24,7 +25,7 @@ static void backward(const fv_node *node, const fv_run *run)
 {
     const fv_tensor *y = node->out;
     for (int i = A; i <= B; i++) {
-        fv_grad_to d = fv_grad(node, i);
+        fv_grad_to d = fv_grad_passed(node, i);
         if (d.data) fv_copy_rows(d.data, d.stride, d.add, y->grad, y->grad_stride, 1, y->rows, y->cols, run->pool);
     }
 }

@@ -16,6 +16,7 @@ static fv_status check(fv_node *node, fv_err *err)
     if (r && (r->rows != x->rows || r->cols != x->cols)) return FV_FAIL(err, FV_E_SHAPE, "residual is [%lld, %lld]; expected [%lld, %lld]", (long long)r->rows, (long long)r->cols, (long long)x->rows, (long long)x->cols);
     node->out->rows = x->rows;
     node->out->cols = x->cols;
+    node->passes = 1u << R;
     return FV_OK;
 }
 
@@ -38,7 +39,7 @@ static void backward(const fv_node *node, const fv_run *run)
 {
     const fv_tensor *y = node->out;
     fv_dropout d = drawn(node, run);
-    fv_grad_to dx = fv_grad(node, X), dr = fv_grad(node, R);
+    fv_grad_to dx = fv_grad(node, X), dr = fv_grad_passed(node, R);
     if (dx.data) fv_dropout_apply(dx.data, dx.stride, dx.add, y->grad, y->grad_stride, NULL, 0, y->cols, &d, run->pool);
     if (dr.data) fv_copy_rows(dr.data, dr.stride, dr.add, y->grad, y->grad_stride, 1, y->rows, y->cols, run->pool);
 }

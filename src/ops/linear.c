@@ -65,6 +65,7 @@ static fv_status check(fv_node *node, fv_err *err)
     y->cols = y->stride = y->grad_stride = w->rows;
     if (a->act != FV_ACT_NONE && fv_graph_training(node->graph)) node->aux_floats = y->rows * y->cols;
     node->keeps = FV_KEEP_IN(X) | FV_KEEP_IN(W);
+    if (a->act == FV_ACT_NONE) node->passes = 1u << R; /* else the output's gradient is changed in place */
     fv_gemm f = forward_product(node), dx = input_product(node, (fv_grad_to){0}), dw = weight_product(node, (fv_grad_to){0});
     node->scratch_forward = fv_gemm_scratch(&f, node->threads);
     node->scratch_backward = larger(fv_gemm_scratch(&dx, node->threads), fv_gemm_scratch(&dw, node->threads));
@@ -81,7 +82,7 @@ static void backward(const fv_node *node, const fv_run *run)
 {
     const args *a = node->args;
     const fv_tensor *y = node->out;
-    fv_grad_to dr = fv_grad(node, R), dx = fv_grad(node, X), dw = fv_grad(node, W), db = fv_grad(node, B);
+    fv_grad_to dr = fv_grad_passed(node, R), dx = fv_grad(node, X), dw = fv_grad(node, W), db = fv_grad(node, B);
     if (dr.data) fv_copy_rows(dr.data, dr.stride, dr.add, y->grad, y->grad_stride, 1, y->rows, y->cols, run->pool);
     if (a->act != FV_ACT_NONE) fv_act_backward(y->grad, y->grad_stride, false, y->grad, y->grad_stride, node->aux, y->cols, y->rows, y->cols, a->act, run->pool);
     if (dx.data) {

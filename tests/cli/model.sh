@@ -132,15 +132,43 @@ text='where is my parcel and the <box>'
 split "$fovea" explain models/shop --input "$text"
 expect_status "explain" 0
 expect_match "explain: the label first" "$(echo "$out" | head -n 1)" '^delivery	[0-9.]+$'
-expect_equal "explain: the text itself, marks aside" "$(echo "$out" | sed -n 3p | sed 's/[▁▂▃▄▅▆▇█]//g')" "$text"
+expect_equal "explain: the text itself, marks aside" "$(echo "$out" | sed -n 4p | sed 's/[▁▂▃▄▅▆▇█]//g')" "$text"
 expect_match "explain: marks" "$out" 'where(▁|▂|▃|▄|▅|▆|▇|█) is'
 split "$fovea" explain models/shop --input "$text" --json
 expect_match "explain --json" "$out" '^\{"label":"delivery","score":[0-9.]+,"words":\[\{"text":"where","begin":0,"end":5,"part":0,"weight":[0-9.e-]+\}'
-expect_equal "weights sum to one" "$(echo "$out" | grep -o '"weight":[0-9.e-]*' | awk -F : '{ s += $2 } END { print (s > 0.999 && s < 1.001) ? "yes" : s }')" yes
+expect_equal "weights sum to one" "$(echo "$out" | sed 's/"wide".*//' | grep -o '"weight":[0-9.e-]*' | awk -F : '{ s += $2 } END { print (s > 0.999 && s < 1.001) ? "yes" : s }')" yes
 split "$fovea" explain models/shop --input 退货 --input2 box
 expect_status "explain a pair" 0
 split "$fovea" explain models/shop --input ''
 expect_status "explain nothing" 0
+
+# The wide part: what n-grams add up to.
+split "$fovea" explain models/shop --input "$text"
+expect_equal "explain: the text again, by n-grams" "$(echo "$out" | sed -n 7p | sed 's/[+-][▁▂▃▄▅▆▇█]//g')" "$text"
+expect_match "explain: n-grams" "$out" '^ *[+-][0-9.]+  parcel$'
+expect_match "explain: what they make of the lead" "$out" '^delivery is ahead of .* by [0-9.]+: n-grams \+[0-9.]+, Transformer [+-][0-9.]+\.$'
+split "$fovea" explain models/shop --input "$text" --label 退换
+expect_match "another label can be asked about" "$out" '^退换 is behind delivery by [0-9.]+: n-grams -[0-9.]+'
+split "$fovea" explain models/shop --input "$text" --json
+# numbers KEY: those of an array behind "wide", which adds up to the logit's share
+numbers() {
+    echo "$out" | sed "s/.*\"wide\":{//; s/.*\"$1\":\[//; s/\].*//" | grep -o '"weight":[0-9.e-]*' | cut -d : -f 2
+}
+share=$(echo "$out" | sed 's/.*"logit":{"sum":[0-9.e-]*,"wide":\([0-9.e-]*\).*/\1/')
+for key in words ngrams; do
+    expect_equal "explain --json: $key add up" "$(numbers $key | awk -v all="$share" '{ s += $1 } END { d = s - all; print (NR > 5 && d < 1e-5 && d > -1e-5) ? "yes" : s " of " all }')" yes
+done
+split "$fovea" explain models/shop --input "$text" --label nowhere
+expect_status "a label that is none" 2
+expect_match "is named" "$messages" '"nowhere"'
+learn --out narrow --steps 2 --no-wide
+split "$fovea" explain narrow --input "$text"
+expect_equal "without a wide part there is attention alone" "$(echo "$out" | wc -l)" 3
+split "$fovea" explain narrow --input "$text" --json
+expect_match "in JSON too" "$out" '\]\}$'
+expect_equal "and not a word of the rest" "$(echo "$out" | grep -c wide)" 0
+split "$fovea" explain narrow --input "$text" --label delivery
+expect_status "a label means nothing to attention" 2
 
 split "$fovea" inspect models/shop
 expect_status "inspect" 0

@@ -125,6 +125,78 @@ static void parameters_gradients_add(void **state)
     fv_params_release(&params);
 }
 
+/* Three residual blocks h + f(h), where the residual goes by way of a view or not. A tensor with views has a gradient
+ * of its own; without, all three lie in one place, and the numbers are the same. */
+enum { BLOCKS = 3, HIGH = 5, WIDE = 6 };
+
+typedef fv_tensor *residual_fn(fv_tensor *x, fv_tensor *residual, fv_tensor *w);
+
+static fv_tensor *by_add(fv_tensor *x, fv_tensor *residual, fv_tensor *w)
+{
+    (void)w;
+    return fv_add(graph, residual, x);
+}
+
+static fv_tensor *by_drop(fv_tensor *x, fv_tensor *residual, fv_tensor *w)
+{
+    static const int32_t offsets[] = {0, HIGH};
+    static const uint64_t names[] = {3};
+    (void)w;
+    return fv_drop(graph, x, residual, &(fv_dropout){.p = 0.3f, .B = 1, .offsets = offsets, .sequences = names});
+}
+
+static fv_tensor *by_linear(fv_tensor *x, fv_tensor *residual, fv_tensor *w)
+{
+    return fv_linear(graph, x, w, NULL, FV_ACT_NONE, residual);
+}
+
+static void run_blocks(residual_fn *add, bool views, float *w, float dx[HIGH * WIDE], float dw[WIDE * WIDE])
+{
+    static float x[HIGH * WIDE], targets[HIGH * WIDE];
+    fv_tensor *h[BLOCKS + 1];
+    for (int i = 0; i < HIGH * WIDE; i++) x[i] = sinf((float)i);
+    fv_graph_reset(graph, true);
+    fv_tensor *in = fv_graph_input_grad(graph, "x", x, dx, HIGH, WIDE, WIDE), *weights = fv_graph_input_grad(graph, "w", w, dw, WIDE, WIDE, WIDE);
+    h[0] = fv_linear(graph, in, weights, NULL, FV_ACT_NONE, NULL);
+    for (int i = 0; i < BLOCKS; i++) {
+        fv_tensor *up = fv_linear(graph, h[i], weights, NULL, FV_ACT_GELU, NULL);
+        h[i + 1] = add(up, views ? fv_view_columns(graph, h[i], 0, WIDE) : h[i], weights);
+    }
+    run(fv_squared_error(graph, fv_view_columns(graph, h[BLOCKS], 0, 1), targets));
+    for (int i = 0; i < BLOCKS; i++) assert_int_equal(h[i]->grad == h[BLOCKS]->grad, !views);
+}
+
+static void residuals_share_a_gradient(void **state)
+{
+    (void)state;
+    residual_fn *const ways[] = {by_add, by_drop, by_linear};
+    float w[WIDE * WIDE], dx[2][HIGH * WIDE], dw[2][WIDE * WIDE];
+    for (int i = 0; i < WIDE * WIDE; i++) w[i] = cosf((float)i);
+    for (size_t k = 0; k < FV_COUNT(ways); k++) {
+        for (int views = 0; views < 2; views++) run_blocks(ways[k], views, w, dx[views], dw[views]);
+        for (int i = 0; i < HIGH * WIDE; i++) assert_true(dx[0][i] == dx[1][i] && dx[0][i] != 0);
+        for (int i = 0; i < WIDE * WIDE; i++) assert_true(dw[0][i] == dw[1][i]);
+    }
+}
+
+/* Where the output's gradient is changed in place, or the tensor is read twice by the node, nothing is shared. */
+static void what_must_not_share_a_gradient_does_not(void **state)
+{
+    (void)state;
+    float x[4] = {1, 2, -3, 4}, dx[4], w[4] = {1, 0, 0, 1};
+    fv_graph_reset(graph, true);
+    fv_tensor *in = fv_graph_input_grad(graph, "x", x, dx, 2, 2, 2), *eye = fv_graph_input(graph, "w", w, 2, 2, 2);
+    fv_tensor *h = fv_linear(graph, in, eye, NULL, FV_ACT_NONE, NULL);
+    fv_tensor *up = fv_linear(graph, in, eye, NULL, FV_ACT_RELU, h); /* relu(x) + x */
+    fv_tensor *twice = fv_linear(graph, up, eye, NULL, FV_ACT_NONE, up);
+    fv_tensor *y = fv_add(graph, twice, twice);
+    run(fv_squared_error(graph, fv_view_columns(graph, y, 0, 1), no_targets));
+    assert_ptr_not_equal(h->grad, up->grad);
+    assert_ptr_not_equal(up->grad, twice->grad);
+    assert_ptr_not_equal(twice->grad, y->grad);
+    expect_floats(dx, (float[]){64, 0, -48, 0}, 4);
+}
+
 static void the_scale_reaches_every_gradient(void **state)
 {
     (void)state;
@@ -333,6 +405,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(views_share_their_parent_s_gradient, begin, end),
         cmocka_unit_test_setup_teardown(gradients_of_all_readers_add_up, begin, end),
         cmocka_unit_test_setup_teardown(parameters_gradients_add, begin, end),
+        cmocka_unit_test_setup_teardown(residuals_share_a_gradient, begin, end),
+        cmocka_unit_test_setup_teardown(what_must_not_share_a_gradient_does_not, begin, end),
         cmocka_unit_test_setup_teardown(the_scale_reaches_every_gradient, begin, end),
         cmocka_unit_test_setup_teardown(precision_is_float32_until_set_and_outlives_resets, begin, end),
         cmocka_unit_test_setup_teardown(a_node_keeps_the_precision_it_was_added_with, begin, end),
