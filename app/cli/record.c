@@ -58,14 +58,17 @@ const char *cli_record_main_metric(const json_t *record)
     const char *kind = cli_record_text(record, "labels_kind");
     if (cli_record_at(record, "heads")) return "mean"; /* of the heads' own */
     if (strcmp(kind, "multi") == 0) return "micro_f1";
+    if (strcmp(kind, "tags") == 0 && cli_record_at(record, "valid.f1")) return "f1"; /* of spans */
     return strcmp(kind, "regression") == 0 ? "r2" : "accuracy";
 }
 
 /* Shares of a whole are read as per cent. */
 static bool is_share(const char *metric)
 {
-    size_t len = strlen(metric);
-    return strcmp(metric, "accuracy") == 0 || strcmp(metric, "ece") == 0 || (len > 3 && strcmp(metric + len - 3, "_f1") == 0);
+    static const char *const shares[] = {"accuracy", "ece", "precision", "recall", "f1", "macro_f1", "micro_f1"};
+    for (size_t i = 0; i < FV_COUNT(shares); i++)
+        if (strcmp(metric, shares[i]) == 0) return true;
+    return false;
 }
 
 const char *cli_show_figure(cli_figure *room, const char *metric, double value)

@@ -12,7 +12,7 @@
 #ifndef FV_TRAIN_TRAINING_H
 #define FV_TRAIN_TRAINING_H
 
-#include "infer/infer.h"
+#include "infer/words.h"
 #include "train/record.h"
 #include "train/shards.h"
 
@@ -41,6 +41,8 @@ typedef struct fv_part {
     fv_dataset data;
     fv_token_rows rows;
     fv_feature_rows features; /* with a wide part */
+    fv_word_rows words;       /* tags: instead of rows */
+    int32_t *tags;            /* [words.n]: the truth */
     fv_sampler sampler;
     float *logits;      /* of the last validation, as the objective lays them out; NULL for training rows */
     int64_t cut;
@@ -95,6 +97,7 @@ typedef struct fv_training {
 /* How one kind of job is learnt. */
 typedef struct fv_objective {
     const char *task;                /* how fovea.json and `fovea train` call it */
+    const char *long_texts;          /* what becomes of those with more than max_len tokens */
     /* Tokenizes a part and cuts batches; makes room for what the other calls need. `trains`: it is the training part. */
     fv_status (*encode)(fv_training *t, fv_job *job, fv_part *part, bool trains, fv_err *err);
     /* Adds the nodes of a batch's loss to job->graph: [1, 1]. While t->planning the batch is the largest that
@@ -110,7 +113,7 @@ typedef struct fv_objective {
     bool smaller_is_better;          /* of the headline */
 } fv_objective;
 
-extern const fv_objective fv_objective_classify;
+extern const fv_objective fv_objective_classify, fv_objective_tag;
 const fv_objective *fv_objective_of(fv_labels kind);
 
 /* Jobs and heads from the options, rows and labels from their files. */
