@@ -31,6 +31,7 @@ PKG_CONFIG := PKG_CONFIG_LIBDIR=/usr/lib/$(TRIPLE)/pkgconfig $(PKG_CONFIG)
 endif
 PREFIX ?= /usr/local
 SECONDS ?= 60
+HOURS ?= 1
 SAN ?=
 STRESS ?=
 WERROR ?=
@@ -151,8 +152,8 @@ test: ## the quick tests, about a minute
 test-san: ## all unit tests under AddressSanitizer and UBSan, threaded ones under ThreadSanitizer
 	@tools/run-tests asan tsan
 
-test-all: ## everything, the stress build included
-	@tools/run-tests all
+test-all: ## everything, hardening and the stress build included, HOURS=1 in all; records the result in tests/last-run.tsv
+	@HOURS=$(HOURS) tools/run-tests all
 
 test-arm: ## kernels and ops on ARM: cross-compiled, run by qemu-user; skipped where these are missing
 	@tools/run-tests arm

@@ -146,6 +146,8 @@ FV_API int fv_tokenizer_size(const fv_tokenizer *tokenizer);
 FV_API const char *fv_tokenizer_token(const fv_tokenizer *tokenizer, int32_t id);
 /* The id of a token spelled so, special or not, or -1. */
 FV_API int32_t fv_tokenizer_id(const fv_tokenizer *tokenizer, const char *token);
+/* A token that frames or stands for texts instead of being of one: [CLS] and the like. */
+FV_API bool fv_tokenizer_is_special(const fv_tokenizer *tokenizer, int32_t id);
 
 /* Token ids with the bytes of the input that each came from (special tokens have begin = end).
  * Start from {0}; every call refills it and reuses its memory. */

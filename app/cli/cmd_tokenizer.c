@@ -35,7 +35,7 @@ static const cli_option train_options[] = {
     {"min-count", "N", "leave out pairs that are rarer", TRAIN_AT(o.min_count), .low = 1, .high = 1e9},
     {"text", "COL", "column of the text, which makes any input a table", TRAIN_AT(rows.text)},
     {"lines", NULL, "each line is a text, whatever the file is called", TRAIN_AT(rows.lines)},
-    {"skip-bad", NULL, "leave out bad rows instead of failing at the first", TRAIN_AT(rows.skip_bad)},
+    {"skip-bad", NULL, "leave out bad rows, and count them, instead of failing at the first", TRAIN_AT(rows.skip_bad)},
 };
 
 static void train_init(void *user)
@@ -66,6 +66,7 @@ static fv_status more(struct source *s, fv_err *err)
         s->at = 0;
         if (status) return status;
         if (s->chunk.n) continue;
+        if (!s->args->common.quiet) cli_rows_say_skipped(s->rows);
         cli_rows_close(s->rows);
         s->rows = NULL;
     }
@@ -166,6 +167,7 @@ static const cli_option encode_options[] = {
     {"special", NULL, "add the tokens that a model's input starts and ends with", ENCODE_AT(special)},
     {"text", "COL", "column of the text, which makes any input a table", ENCODE_AT(rows.text)},
     {"lines", NULL, "each line is a text, whatever the file is called", ENCODE_AT(rows.lines)},
+    {"skip-bad", NULL, "leave out bad rows, and count them, instead of failing at the first", ENCODE_AT(rows.skip_bad)},
 };
 
 static void encode_init(void *user)
@@ -219,6 +221,7 @@ static fv_status encode_run(void *user, fv_err *err)
     fv_tokenizer *tokenizer = fv_tokenizer_open(args->model, err);
     cli_rows *rows = tokenizer ? cli_rows_open(args->file, &args->rows, err) : NULL;
     fv_status status = rows ? encode_all(args, tokenizer, rows, err) : err->status;
+    if (status == FV_OK && !args->common.quiet) cli_rows_say_skipped(rows);
     cli_rows_close(rows);
     fv_tokenizer_close(tokenizer);
     return status;
@@ -361,7 +364,7 @@ done:
 static fv_status decode_run(void *user, fv_err *err)
 {
     struct decode_args *args = user;
-    const cli_rows_options lines = {.lines = true};
+    const cli_rows_options lines = {.lines = true, .any_bytes = true};
     fv_tokenizer *tokenizer = fv_tokenizer_open(args->model, err);
     cli_rows *rows = tokenizer ? cli_rows_open(args->file, &lines, err) : NULL;
     fv_status status = rows ? decode_all(args, tokenizer, rows, err) : err->status;

@@ -22,14 +22,14 @@ struct args {
 #define AT(field) CLI_FIELD(struct args, field)
 #define HEADING(text) {.help = text}
 
-static const fv_task tasks[] = {FV_TASK_CLASSIFY, FV_TASK_TAG, FV_TASK_MULTI}; /* as TASK lists them */
+static const fv_task tasks[] = {FV_TASK_CLASSIFY, FV_TASK_TAG, FV_TASK_MLM, FV_TASK_MULTI}; /* as TASK lists them */
 
 static const cli_option operands[] = {
-    {"TASK", "classify|tag|multi", "what to learn", AT(task), .needed = true},
+    {"TASK", "classify|tag|mlm|multi", "what to learn", AT(task), .needed = true},
 };
 
 static const cli_option options[] = {
-    {"train", "FILE", "rows to learn from: .tsv, .csv, .jsonl, .conll, fastText lines, each also as .gz; for multi a JSON list of tasks", AT(o.train), .needed = true},
+    {"train", "FILE", "rows to learn from: .tsv, .csv, .jsonl, .conll, fastText lines, each also as .gz; for mlm texts are enough, .txt has one a line; for multi a JSON list of tasks", AT(o.train), .needed = true},
     {"valid", "FILE", "rows to choose the best epoch by; without it a tenth of the training rows is held back", AT(o.valid)},
     {"test", "FILE", "rows to judge the finished model by", AT(o.test)},
     {"out", "MODEL", "the folder to write", AT(o.out), .needed = true},

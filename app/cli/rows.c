@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/rows.h"
+#include "cli/term.h"
 
 #define READ_BYTES (1 << 16)
 #define LINE_BYTES (64u << 20) /* a longer line is refused rather than held */
@@ -20,6 +21,9 @@ struct cli_rows {
     fv_buf buf;          /* bytes read: those before `at` are used up */
     size_t at, searched; /* no line break lies in at .. searched */
     int64_t line;
+    bool skip_bad, any_bytes; /* of plain lines */
+    int64_t skipped;
+    fv_err first_bad;
     fv_arena arena;      /* the texts of the present chunk */
 };
 
@@ -96,25 +100,49 @@ static fv_status keep_text(cli_rows *rows, const char *text, size_t len, const c
     return *out ? FV_OK : FV_E_MEMORY;
 }
 
+/* Says what tables say of such bytes. */
+static fv_status check_text(const cli_rows *rows, const char *text, size_t len, const char *advice, fv_err *err)
+{
+    fv_shown shown;
+    size_t at = 0;
+    for (int n; at < len; at += (size_t)n)
+        if (text[at] == '\0' || (n = fv_utf8_len(text + at, text + len)) == 0) break;
+    if (at == len || rows->any_bytes) return FV_OK;
+    size_t from = at > 20 ? at - 20 : 0, rest = len - from;
+    return FV_FAIL(err, FV_E_INPUT, "%s:%lld: byte %zu (0x%02x) %s: %s; expected UTF-8 text%s", rows->name, (long long)rows->line, at + 1, (unsigned char)text[at],
+                   text[at] ? "is not UTF-8" : "is a NUL byte", fv_show(&shown, text + from, rest < 40 ? rest : 40), advice);
+}
+
+/* The line that was taken, as the chunk's next text, unless it is bad and such lines are skipped. */
+static fv_status add_line(cli_rows *rows, cli_chunk *chunk, const char *text, size_t len, fv_err *err)
+{
+    fv_err bad;
+    size_t mark = rows->line == 1 && len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    fv_text *t = &chunk->texts[chunk->n];
+    *t = (fv_text){.len = len - mark};
+    if (!rows->skip_bad) {
+        fv_status status = check_text(rows, text, len, "; or pass --skip-bad to leave such rows out", err);
+        if (status) return status;
+    } else if (check_text(rows, text, len, "", &bad)) {
+        if (rows->skipped++ == 0) rows->first_bad = bad;
+        return FV_OK;
+    }
+    fv_status status = keep_text(rows, text + mark, t->len, &t->text, err);
+    if (status == FV_OK) chunk->n++;
+    return status;
+}
+
 static fv_status next_lines(cli_rows *rows, cli_chunk *chunk, fv_err *err)
 {
     const char *text;
     size_t len;
-    while (chunk->n < CLI_CHUNK) {
-        if (take_line(rows, &text, &len)) {
-            bool mark = rows->line == 1 && len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0;
-            fv_text *t = &chunk->texts[chunk->n];
-            *t = (fv_text){.len = len - (mark ? 3 : 0)};
-            fv_status status = keep_text(rows, text + (mark ? 3 : 0), t->len, &t->text, err);
-            if (status) return status;
-            chunk->n++;
-            continue;
-        }
-        if (rows->end || (chunk->n && !ready(rows->fd))) break;
-        fv_status status = fill(rows, err);
-        if (status) return status;
+    fv_status status = FV_OK;
+    while (chunk->n < CLI_CHUNK && status == FV_OK) {
+        if (take_line(rows, &text, &len)) status = add_line(rows, chunk, text, len, err);
+        else if (rows->end || (chunk->n && !ready(rows->fd))) break;
+        else status = fill(rows, err);
     }
-    return FV_OK;
+    return status;
 }
 
 /* gzip in plain lines would be read as noise, which is never what was meant. */
@@ -184,6 +212,8 @@ cli_rows *cli_rows_open(const char *path, const cli_rows_options *options, fv_er
     cli_rows *rows = fv_alloc_zero(1, sizeof *rows, err);
     if (!rows) return NULL;
     rows->fd = -1;
+    rows->skip_bad = options->skip_bad;
+    rows->any_bytes = options->any_bytes;
     snprintf(rows->name, sizeof rows->name, "%s", strcmp(path, "-") ? path : "stdin");
     bool table = !options->lines && (column || named_as_table(path));
     fv_status status = table ? open_table(rows, path, options, err) : open_lines(rows, path, err);
@@ -201,8 +231,16 @@ fv_status cli_rows_next(cli_rows *rows, cli_chunk *chunk, fv_err *err)
 
 int64_t cli_rows_skipped(const cli_rows *rows, const char **first)
 {
-    *first = "";
-    return rows->reader ? fv_reader_skipped(rows->reader, first) : 0;
+    *first = rows->first_bad.text;
+    return rows->reader ? fv_reader_skipped(rows->reader, first) : rows->skipped;
+}
+
+void cli_rows_say_skipped(const cli_rows *rows)
+{
+    const char *first;
+    cli_count count;
+    int64_t skipped = cli_rows_skipped(rows, &first);
+    if (skipped) fprintf(stderr, "fovea: %s bad rows were left out, the first: %s\n", cli_show_count(&count, skipped), first);
 }
 
 void cli_rows_close(cli_rows *rows)

@@ -4,6 +4,7 @@
  *   named .tsv, .csv, .jsonl, .conll, .iob, .bio     a table, also with .gz behind it
  *   anything else, stdin included                    plain lines, unless --text names a column
  *   --lines                                          plain lines, whatever the name
+ * A line with a NUL or with bytes that are no UTF-8 is a bad row, as it is in a table.
  * A chunk ends early when no more input is waiting, so that a line typed on a terminal, or written by
  * a program that waits for the answer, is answered at once. */
 #ifndef CLI_ROWS_H
@@ -17,6 +18,7 @@ typedef struct cli_rows cli_rows;
 typedef struct cli_rows_options {
     const char *text, *text2; /* columns; NULL: not given */
     bool lines, skip_bad;
+    bool any_bytes; /* plain lines are not checked: the caller reads no text from them */
 } cli_rows_options;
 
 #define CLI_CHUNK 256
@@ -32,6 +34,8 @@ cli_rows *cli_rows_open(const char *path, const cli_rows_options *options, fv_er
 fv_status cli_rows_next(cli_rows *rows, cli_chunk *chunk, fv_err *err);
 /* Rows left out under skip_bad. */
 int64_t cli_rows_skipped(const cli_rows *rows, const char **first);
+/* Says on stderr how many, if any. */
+void cli_rows_say_skipped(const cli_rows *rows);
 void cli_rows_close(cli_rows *rows);
 
 #endif

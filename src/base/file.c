@@ -104,13 +104,15 @@ static ssize_t read_some(int fd, void *to, size_t n)
     return got;
 }
 
-static atomic_int_fast64_t fail_after = -1;
+static atomic_int_fast64_t fail_after = -1, write_steps;
 
 void fv_write_fail_after(int64_t n) { atomic_store(&fail_after, n); }
+int64_t fv_write_count(void) { return atomic_load(&write_steps); }
 
 /* Every step that may meet a full disk asks here first, so that tests can fill it. */
 static bool disk_is_full(void)
 {
+    atomic_fetch_add_explicit(&write_steps, 1, memory_order_relaxed);
     if (atomic_load_explicit(&fail_after, memory_order_relaxed) < 0) return false;
     bool full = atomic_fetch_sub(&fail_after, 1) == 0;
     if (full) errno = ENOSPC;

@@ -36,6 +36,7 @@ void fv_writer_abort(fv_writer *writer); /* removes the temporary file; NULL is 
 fv_status fv_file_write(const char *path, const void *bytes, size_t n, fv_err *err);
 /* Tests: the step (create, write, sync, rename) after n more successful ones fails with ENOSPC, once (negative: never). */
 void fv_write_fail_after(int64_t n);
+int64_t fv_write_count(void); /* such steps since the start, failed ones included */
 
 /* An append-only log: each fv_appender_add is one whole line; a line that does not fit on the disk is taken back.
  * {0} is a closed one. */

@@ -1,8 +1,6 @@
-/* JSON by jansson, made safe for hostile files and given Fovea's errors.
+/* JSON trees by jansson: loaded from files, printed, and their fields read, with Fovea's errors. Parsing is in
+ * json_parse.c.
  *
- * One scan before parsing bounds the depth (jansson would recurse 2048 deep, and so would we) and
- * finds NUL bytes and broken UTF-8, with line and column. What jansson itself refuses: duplicate
- * keys, numbers that overflow, anything that is not JSON.
  * The trap: jansson allocates through us, so what it gives (json_dumps) must not meet free(). */
 #include "base/json.h"
 
@@ -10,112 +8,14 @@
 
 #include "base/file.h"
 
-#define DEPTH_MAX 64
-
-/* jansson reports some failed allocations as something else: this one knows. */
-static _Thread_local bool starved;
-
-static void *allocate(size_t bytes)
-{
-    void *block = fv_alloc_plain(bytes);
-    if (!block) starved = true;
-    return block;
-}
-
 /* Before main, when no other thread can be inside jansson. A tree that a host program had made
  * already would do no harm: fv_free_plain is free and a count. */
 __attribute__((constructor)) static void adopt_allocator(void)
 {
-    json_set_alloc_funcs(allocate, fv_free_plain);
+    json_set_alloc_funcs(fv_alloc_plain, fv_free_plain);
 }
 
-/* ---- Parsing ------------------------------------------------------------------------------ */
-
-struct scan {
-    const char *p, *end, *line_start;
-    const char *where;
-    int line, depth;
-    bool in_string;
-    fv_err *err;
-};
-
-static fv_status refuse(const struct scan *s, const char *found, const char *expected)
-{
-    long column = 1; /* in characters, as jansson counts */
-    for (const char *p = s->line_start; p < s->p; p++) column += ((unsigned char)*p & 0xC0) != 0x80;
-    return FV_FAIL(s->err, FV_E_FORMAT, "%s:%d:%ld: %s; expected %s", s->where, s->line, column, found, expected);
-}
-
-static fv_status scan_depth(struct scan *s, int change)
-{
-    s->depth += change;
-    if (s->depth <= DEPTH_MAX) return FV_OK;
-    return refuse(s, "a list or object inside more than 64 others", "at most 64 levels");
-}
-
-static fv_status scan_one(struct scan *s)
-{
-    char c = *s->p;
-    if (c == 0) return refuse(s, "a NUL byte", "text");
-    if (c == '\n') s->line_start = s->p + 1, s->line++;
-    else if (c == '"') s->in_string = !s->in_string;
-    else if (s->in_string) s->p += c == '\\' && s->p + 1 < s->end && s->p[1] > 0x1F;
-    else if (c == '[' || c == '{') return scan_depth(s, +1);
-    else if (c == ']' || c == '}') return scan_depth(s, -1);
-    return FV_OK;
-}
-
-static fv_status scan_all(struct scan *s)
-{
-    for (; s->p < s->end; s->p++) {
-        if ((unsigned char)*s->p >= 0x80) {
-            int n = fv_utf8_len(s->p, s->end);
-            if (n == 0) return refuse(s, "a byte that is not UTF-8", "UTF-8 text");
-            s->p += n - 1;
-            continue;
-        }
-        fv_status status = scan_one(s);
-        if (status != FV_OK) return status;
-    }
-    return FV_OK;
-}
-
-/* jansson's words, except where they name what only a C programmer knows. */
-static fv_status parser_fail(const json_error_t *e, const char *where, fv_err *err)
-{
-    enum json_error_code code = json_error_code(e);
-    const char *found = code == json_error_null_character ? "a NUL character (\\u0000)" : e->text;
-    const char *expected = code == json_error_null_character ? "text without it"
-        : code == json_error_duplicate_key ? "each key once"
-        : code == json_error_numeric_overflow ? "a number that fits into 64 bits"
-        : "valid JSON";
-    return FV_FAIL(err, FV_E_FORMAT, "%s:%d:%d: %s; expected %s", where, e->line, e->column, found, expected);
-}
-
-static bool blank(const char *text, size_t len)
-{
-    while (len > 0 && strchr(" \t\r\n", text[len - 1]) && text[len - 1]) len--;
-    return len == 0;
-}
-
-json_t *fv_json_parse(const char *text, size_t len, const char *where, fv_err *err)
-{
-    if (len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) text += 3, len -= 3; /* a byte-order mark */
-    if (blank(text, len)) {
-        FV_FAIL(err, FV_E_FORMAT, "%s: is empty; expected JSON", where);
-        return NULL;
-    }
-    struct scan scan = {.p = text, .end = text + len, .line_start = text, .where = where, .line = 1, .err = err};
-    if (scan_all(&scan) != FV_OK) return NULL;
-    json_error_t e;
-    starved = false;
-    json_t *tree = json_loadb(text, len, JSON_REJECT_DUPLICATES, &e);
-    if (tree && !starved) return tree;
-    json_decref(tree);
-    if (starved) FV_FAIL(err, FV_E_MEMORY, "%s: out of memory; close other programs", where);
-    else parser_fail(&e, where, err);
-    return NULL;
-}
+/* ---- Loading ------------------------------------------------------------------------------ */
 
 json_t *fv_json_load(const char *path, size_t max_bytes, fv_err *err)
 {

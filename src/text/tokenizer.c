@@ -433,3 +433,8 @@ int32_t fv_tokenizer_id(const fv_tokenizer *tokenizer, const char *token)
 {
     return fv_map_get(&tokenizer->ids, token, strlen(token));
 }
+
+bool fv_tokenizer_is_special(const fv_tokenizer *tokenizer, int32_t id)
+{
+    return id >= 0 && id < tokenizer->n && tokenizer->tokens[id].special;
+}

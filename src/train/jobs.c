@@ -9,7 +9,7 @@ enum { MAX_JOBS = 64, MAX_LIST_BYTES = 1 << 20 };
 
 const fv_objective *fv_objective_of(fv_labels kind)
 {
-    return kind == FV_LABELS_TAGS ? &fv_objective_tag : &fv_objective_classify;
+    return kind == FV_LABELS_NONE ? &fv_objective_mlm : kind == FV_LABELS_TAGS ? &fv_objective_tag : &fv_objective_classify;
 }
 
 /* ---- Rows and labels ---- */
@@ -189,6 +189,7 @@ static fv_status from_options(fv_training *t, fv_err *err)
     if (status != FV_OK) return status;
     fv_job *job = &t->jobs[0];
     job->head->kind = t->recipe.task == FV_TASK_TAG ? FV_LABELS_TAGS : t->recipe.task == FV_TASK_MLM ? FV_LABELS_NONE : t->recipe.labels;
+    if (job->head->kind == FV_LABELS_NONE) job->columns.label = NULL;
     job->train.path = t->o->train;
     job->valid.path = t->o->valid;
     job->test.path = t->o->test;
@@ -215,6 +216,7 @@ static void release_part(fv_part *part)
     fv_free(part->tags);
     fv_feature_rows_release(&part->features);
     fv_dataset_release(&part->data);
+    fv_free(part->kinds);
     fv_free(part->logits);
 }
 
@@ -226,4 +228,5 @@ void fv_job_release(fv_job *job)
     fv_graph_free(job->graph);
     fv_free(job->targets);
     fv_free(job->labels);
+    fv_masker_release(&job->masker);
 }

@@ -116,5 +116,5 @@ static const char *headline(const fv_job *job)
 static const char *tie_breaker(const fv_job *job) { return job->head->kind == FV_LABELS_REGRESSION ? "mse" : "loss"; }
 
 const fv_objective fv_objective_classify = {
-    .task = "classify", .long_texts = "their ends are cut", .encode = encode, .loss = build_loss, .evaluate = evaluate, .calibrate = calibrate, .headline = headline, .tie_breaker = tie_breaker,
+    .task = "classify", .encode = encode, .loss = build_loss, .evaluate = evaluate, .calibrate = calibrate, .headline = headline, .tie_breaker = tie_breaker,
 };

@@ -88,6 +88,6 @@ static const char *tie_breaker(const fv_job *job)
 }
 
 const fv_objective fv_objective_tag = {
-    .task = "tag", .long_texts = "they are read in parts, cut between words", .encode = encode, .loss = build_loss, .evaluate = evaluate,
-    .calibrate = calibrate, .headline = headline, .tie_breaker = tie_breaker,
+    .task = "tag", .encode = encode, .loss = build_loss, .evaluate = evaluate, .calibrate = calibrate, .headline = headline,
+    .tie_breaker = tie_breaker, .splits = true,
 };

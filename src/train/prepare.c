@@ -76,7 +76,7 @@ static fv_status encode_job(fv_training *t, fv_job *job, fv_err *err)
     FV_TRY(job->objective->encode(t, job, &job->valid, false, err));
     if (job->has_test) FV_TRY(job->objective->encode(t, job, &job->test, false, err));
     int64_t cut = job->train.cut + job->valid.cut + job->test.cut;
-    if (cut) fv_training_say(t, "%lld texts have more than %d tokens: %s (--max-len)", (long long)cut, t->recipe.encoder.max_len, job->objective->long_texts);
+    if (cut) fv_training_say(t, "%lld texts have more than %d tokens: %s", (long long)cut, t->recipe.encoder.max_len, job->objective->splits ? "they take several rows" : "their ends are cut (--max-len)");
 done:
     return status;
 }

@@ -124,7 +124,7 @@ fv_status fv_recipe_settle(fv_recipe *r, const fv_train_options *o, fv_err *err)
         .batch_tokens = o->batch_tokens, .accumulate = o->accumulate, .optimiser = o->optimiser, .schedule = o->schedule,
         .lr = o->lr > 0 ? o->lr : p->lr, .warmup = o->warmup, .weight_decay = o->weight_decay,
         .beta1 = o->beta1, .beta2 = o->beta2, .epsilon = o->epsilon, .clip = o->clip,
-        .label_smoothing = o->label_smoothing, .seed = o->seed, .steps_asked = o->steps,
+        .label_smoothing = o->task == FV_TASK_MLM ? 0 : o->label_smoothing, .seed = o->seed, .steps_asked = o->steps,
     };
     FV_TRY(check_numbers(o, err));
     FV_TRY(check_sizes(o, err));

@@ -12,6 +12,7 @@
 #ifndef FV_TRAIN_TRAINING_H
 #define FV_TRAIN_TRAINING_H
 
+#include "infer/masked.h"
 #include "infer/words.h"
 #include "train/record.h"
 #include "train/shards.h"
@@ -41,8 +42,9 @@ typedef struct fv_part {
     fv_dataset data;
     fv_token_rows rows;
     fv_feature_rows features; /* with a wide part */
-    fv_word_rows words;       /* tags: instead of rows */
-    int32_t *tags;            /* [words.n]: the truth */
+    fv_word_rows words; /* with tags: instead of rows */
+    int32_t *tags;      /* [words.n]: the truth */
+    uint8_t *kinds;     /* of tokens, where words are hidden: fv_token_kind */
     fv_sampler sampler;
     float *logits;      /* of the last validation, as the objective lays them out; NULL for training rows */
     int64_t cut;
@@ -59,6 +61,7 @@ typedef struct fv_job {
     fv_graph *graph;          /* of a shard: its layout is kept from step to step */
     float *targets;           /* of a batch: [max_B, outputs], multi-label or regression */
     int32_t *labels;          /* of a batch: [max_B, or max_N for tokens] */
+    fv_masker masker;         /* without labels */
     int64_t epoch, batch;     /* where its rows go on; part of a checkpoint */
 } fv_job;
 
@@ -97,7 +100,6 @@ typedef struct fv_training {
 /* How one kind of job is learnt. */
 typedef struct fv_objective {
     const char *task;                /* how fovea.json and `fovea train` call it */
-    const char *long_texts;          /* what becomes of those with more than max_len tokens */
     /* Tokenizes a part and cuts batches; makes room for what the other calls need. `trains`: it is the training part. */
     fv_status (*encode)(fv_training *t, fv_job *job, fv_part *part, bool trains, fv_err *err);
     /* Adds the nodes of a batch's loss to job->graph: [1, 1]. While t->planning the batch is the largest that
@@ -111,9 +113,10 @@ typedef struct fv_objective {
     const char *(*headline)(const fv_job *job);
     const char *(*tie_breaker)(const fv_job *job); /* smaller is better */
     bool smaller_is_better;          /* of the headline */
+    bool splits;                     /* a long text takes several rows instead of losing its end */
 } fv_objective;
 
-extern const fv_objective fv_objective_classify, fv_objective_tag;
+extern const fv_objective fv_objective_classify, fv_objective_mlm, fv_objective_tag;
 const fv_objective *fv_objective_of(fv_labels kind);
 
 /* Jobs and heads from the options, rows and labels from their files. */

@@ -97,9 +97,22 @@ expect_equal "order holds over many chunks" "$("$fovea" classify models/shop man
 awk 'BEGIN { for (i = 0; i < 300; i++) printf "parcel "; print "" }' > long
 split "$fovea" classify models/shop long
 expect_match "what was cut is said" "$messages" '1 of the texts were longer'
-printf 'a\000b \377\376\n' > odd
+# Plain lines are held to what tables are held to: UTF-8 without NUL.
+printf '\357\273\277where is 我的 box\r\n' > odd
 split "$fovea" classify models/shop odd
-expect_status "odd bytes are read" 0
+expect_status "a byte-order mark and CRLF are none of it" 0
+printf 'a\n\nok \346\210\221 b\377\376\nx\000y\n我\346\210' >> odd
+split "$fovea" classify models/shop odd
+expect_status "bytes that are no UTF-8 are bad input" 3
+expect_match "the line and the byte are named" "$messages" '^fovea: odd:4: byte 9 \(0xff\) is not UTF-8: .*; expected UTF-8 text; or pass --skip-bad'
+split sh -c 'printf "a\000b\n" | "$0" classify models/shop' "$fovea"
+expect_match "so are NUL bytes" "$messages" 'stdin:1: byte 2 \(0x00\) is a NUL byte'
+split "$fovea" classify models/shop odd --skip-bad
+expect_status "--skip-bad leaves them out" 0
+expect_equal "and nothing else" "$(echo "$out" | wc -l | tr -d ' ')" 3
+expect_match "they are counted" "$messages" '^fovea: 3 bad rows were left out, the first: odd:4: byte 9'
+expect_equal "a table says the same of a row" "$(printf 'text\nx\n\nok \346\210\221 b\377\376\n' > odd.tsv; "$fovea" classify models/shop odd.tsv 2>&1 > /dev/null | sed 's/odd.tsv/odd/')" \
+    "$("$fovea" classify models/shop odd 2>&1 > /dev/null)"
 split sh -c '"$0" classify models/shop many | head -n 1' "$fovea"
 expect_equal "a reader that leaves early is no news" "$messages" ""
 split "$fovea" classify models/shop test.tsv --text nothing

@@ -403,7 +403,7 @@ static int fuzz(const char *name, const char *folder, double seconds)
     bool ok = run_folder(folder);
     size_t files = n_runs;
     change_until(start + seconds);
-    printf("%s: %zu files, then %zu runs in %.0f s, %zu inputs kept, %zu places reached\n", name, files, n_runs - files,
+    printf("note: %s: %zu files, then %zu runs in %.0f s, %zu inputs kept, %zu places reached\n", name, files, n_runs - files,
            now() - start, n_kept, n_reached);
     while (n_kept > 0) free(kept[--n_kept].bytes);
     return ok ? 0 : 1;

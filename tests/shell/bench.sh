@@ -52,6 +52,9 @@ expect_equal "a filter that fits nothing is wrong usage" "$status" 2
 run env FOVEA_PEERS=./nowhere bench/peers --program ./program
 expect_equal "without peers nothing fails" "$status" 0
 expect_match "and it says so" "$output" 'no peers here'
+run env PEERS_VENV=./nowhere bench/tokenizers --program ./program
+expect_equal "nor without the other tokenizers" "$status" 0
+expect_match "which is said too" "$output" 'nothing was compared: ./nowhere'
 run bench/floors --data . nosuchset
 expect_match "sets are named when one is not known" "$output" 'nosuchset: no such set; .*banking77'
 run bench/floors --data ./nowhere

@@ -31,7 +31,7 @@ fuzz() {
 plant good ''
 fuzz good 1
 expect_equal "a sound target passes" "$status" 0
-expect_match "the runs are counted" "$output" '^good: 1 files, then [1-9][0-9]+ runs in 1 s'
+expect_match "the runs are counted" "$output" '^note: good: 1 files, then [1-9][0-9]+ runs in 1 s'
 
 for kind in 'crash:*(volatile int *)8 = 1' 'abort:abort()' 'exit:exit(0)'; do
     plant "${kind%%:*}" "${kind#*:}"

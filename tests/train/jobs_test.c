@@ -159,5 +159,5 @@ int main(void)
         cmocka_unit_test(one_head_starts_from_a_body_with_several),
         cmocka_unit_test(lists_that_make_no_sense_are_refused),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

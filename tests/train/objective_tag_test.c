@@ -123,7 +123,7 @@ static bool said_parts;
 static int listen(void *user, const fv_event *event)
 {
     (void)user;
-    if (event->kind == FV_EVENT_MESSAGE && strstr(event->text, "tokens: they are read in parts, cut between words")) said_parts = true;
+    if (event->kind == FV_EVENT_MESSAGE && strstr(event->text, "tokens: they take several rows")) said_parts = true;
     return 0;
 }
 

@@ -1,0 +1,344 @@
+/* Masked pre-training through fv_train: words are learnt from those around them, stopping and threads change no bit, others
+ * start from what was learnt, and what is wrong is told. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "train/toy.h"
+
+static const char *const people[] = {"anna", "boris", "carla", "dmitri", "esther", "farid"};
+static const char *const places[] = {"harbour", "market", "library", "station", "garden", "bakery"};
+static const char *const things[] = {"rope", "apples", "novels", "tickets", "seeds", "bread"};
+
+/* Row i names a place and what is sold there, which tell each other: plain text, a line each. */
+static const char *plain_texts(const char *name, int first, int last)
+{
+    char all[1 << 15] = "";
+    size_t n = 0;
+    for (int i = first; i < last; i++) n += (size_t)snprintf(all + n, sizeof all - n, "%s went to the %s and bought %s there\n", people[i / 6 % 6], places[i % 6], things[i % 6]);
+    return toy_text(name, all);
+}
+
+static void options(fv_train_options *o, const char *out)
+{
+    toy_options(o, plain_texts("train.txt", 0, 150), plain_texts("valid.txt", 150, 180), out);
+    o->task = FV_TASK_MLM;
+    o->dropout = 0;
+    o->steps = 160;
+}
+
+/* Of the tokens of a file, in nats: what a model that only counts would lose. */
+static double unigram_entropy(const char *folder, const char *path)
+{
+    fv_err err = {0};
+    fv_buf text = {0};
+    fv_encoding e = {0};
+    double entropy = 0;
+    fv_tokenizer *t = fv_tokenizer_open(folder, &err);
+    assert_non_null(t);
+    assert_int_equal(fv_file_read(path, 1 << 20, &text, &err), FV_OK);
+    assert_int_equal(fv_tokenizer_encode(t, text.data, text.len, NULL, 0, false, &e, &err), FV_OK);
+    double *counts = calloc((size_t)fv_tokenizer_size(t), sizeof *counts);
+    for (size_t i = 0; i < e.n; i++) counts[e.ids[i]]++;
+    for (int id = 0; id < fv_tokenizer_size(t); id++)
+        if (counts[id] > 0) entropy -= counts[id] / (double)e.n * log(counts[id] / (double)e.n);
+    free(counts);
+    fv_encoding_release(&e);
+    fv_buf_release(&text);
+    fv_tokenizer_close(t);
+    return entropy;
+}
+
+static fv_report *evaluate(const char *folder, const char *path, fv_err *err)
+{
+    fv_model *model = toy_open(folder);
+    fv_session *session = fv_session_new(model, NULL, err);
+    assert_non_null(session);
+    fv_report *report = fv_eval(session, path, NULL, err);
+    fv_session_free(session);
+    fv_model_close(model);
+    return report;
+}
+
+static void hidden_words_are_learnt(void **state)
+{
+    (void)state;
+#ifdef __SANITIZE_THREAD__
+    skip(); /* learning takes ten times longer, and has nothing to do with threads */
+#endif
+    fv_train_options o;
+    fv_err err = {0};
+    options(&o, "learnt");
+    toy_train(&o);
+    fv_report *report = evaluate(o.out, o.valid, &err);
+    if (!report) fail_msg("%s", err.text);
+    double loss = toy_metric(report, "loss"), entropy = unigram_entropy(o.out, o.valid);
+    if (!(loss < 0.5 * entropy)) fail_msg("loss %g, unigram entropy %g", loss, entropy);
+    assert_true(fabs(log(toy_metric(report, "perplexity")) - loss) < 1e-9);
+    assert_int_equal(report->rows, 30);
+    fv_report_free(report);
+    const char *record = toy_read(o.out, "fovea.json");
+    toy_contains(record, "\"task\": \"mlm\"");
+    toy_contains(record, "\"perplexity\"");
+    toy_contains(record, "\"labels_kind\": \"none\"");
+    toy_contains(toy_read(o.out, "config.json"), "\"BertForMaskedLM\"");
+}
+
+/* The validation loss in fovea.json. */
+static double recorded_loss(const char *folder)
+{
+    json_error_t error;
+    json_t *tree = json_loads(toy_read(folder, "fovea.json"), 0, &error);
+    double loss = json_number_value(json_object_get(json_object_get(json_object_get(tree, "valid"), "loss"), "value"));
+    json_decref(tree);
+    return loss;
+}
+
+/* What is scored is the same on each call, and what training said of its own validation rows. */
+static void scores_can_be_had_again(void **state)
+{
+    (void)state;
+    fv_train_options o;
+    fv_err err = {0};
+    options(&o, "again");
+    o.steps = 5;
+    toy_train(&o);
+    fv_report *a = evaluate(o.out, o.valid, &err), *b = evaluate(o.out, o.valid, &err);
+    assert_true(toy_metric(a, "loss") == toy_metric(b, "loss"));
+    assert_true(a->metrics[0].low < a->metrics[0].value && a->metrics[0].value < a->metrics[0].high);
+    assert_true(fabs(recorded_loss(o.out) - toy_metric(a, "loss")) < 1e-5); /* other products may be packed otherwise */
+    fv_report_free(a);
+    fv_report_free(b);
+}
+
+/* ---- Equal bits ---- */
+
+static int stop_at(void *user, const fv_event *e)
+{
+    return e->kind == FV_EVENT_STEP && e->step == *(const int64_t *)user;
+}
+
+static void stopping_and_threads_change_no_bit(void **state)
+{
+    (void)state;
+    fv_train_options o;
+    fv_err err = {0};
+    options(&o, "whole");
+    o.steps = 25;
+    o.dropout = 0.1;
+    o.accumulate = 2;
+    toy_train(&o);
+    const char *whole = toy_hash(o.out);
+    for (int64_t stop = 1; stop < 25; stop += 9) {
+        fv_train_options part;
+        options(&part, "parts");
+        part.steps = 25;
+        part.dropout = 0.1;
+        part.accumulate = 2;
+        part.on_event = stop_at;
+        part.on_event_user = &stop;
+        assert_int_equal(fv_set_threads(1, &err), FV_OK);
+        assert_int_equal(fv_train(&part, &err), FV_E_STOPPED);
+        assert_int_equal(fv_set_threads(2, &err), FV_OK);
+        part.on_event = NULL;
+        part.resume = true;
+        toy_train(&part);
+        assert_string_equal(toy_hash(part.out), whole);
+    }
+}
+
+typedef struct watched {
+    int64_t allocations, allocating_steps, steps;
+    char said[2048];
+} watched;
+
+static int watch(void *user, const fv_event *e)
+{
+    watched *w = user;
+    size_t n = strlen(w->said);
+    if (e->kind == FV_EVENT_MESSAGE) snprintf(w->said + n, sizeof w->said - n, "%s\n", e->text);
+    if (e->kind != FV_EVENT_STEP) return w->allocations = 0, 0;
+    if (w->allocations && w->steps >= 2 && fv_alloc_count() != w->allocations) w->allocating_steps++;
+    w->allocations = fv_alloc_count();
+    w->steps++;
+    return 0;
+}
+
+/* How many words are hidden differs from step to step. */
+static void steps_allocate_nothing(void **state)
+{
+    (void)state;
+    watched w = {0};
+    fv_train_options o;
+    options(&o, "steady");
+    o.on_event = watch;
+    o.on_event_user = &w;
+    o.steps = 60;
+    o.batch_tokens = 100;
+    toy_train(&o);
+    assert_int_equal(w.steps, 60);
+    assert_int_equal(w.allocating_steps, 0);
+}
+
+/* ---- Starting others ---- */
+
+static void others_start_from_it(void **state)
+{
+    (void)state;
+    fv_train_options o;
+    fv_err err = {0};
+    options(&o, "body");
+    o.steps = 3;
+    toy_train(&o);
+    const char *body = o.out;
+    toy_options(&o, toy_classes("classes.tsv", 0, 36), toy_classes("classes-valid.tsv", 36, 54), "classes");
+    o.layers = o.width = o.heads = o.ffn = o.vocab = o.max_len = 0;
+    o.from = body;
+    o.steps = 2;
+    toy_train(&o);
+    toy_contains(toy_read(o.out, "config.json"), "\"BertForSequenceClassification\"");
+    assert_null(strstr(toy_read(o.out, "config.json"), "MaskedLM"));
+
+    options(&o, "further"); /* and it itself goes on, head and all */
+    o.layers = o.width = o.heads = o.ffn = o.vocab = o.max_len = 0;
+    o.from = body;
+    o.steps = 1;
+    o.lr = 1e-7;
+    toy_train(&o);
+    fv_report *before = evaluate(body, o.valid, &err), *after = evaluate(o.out, o.valid, &err);
+    assert_true(fabs(toy_metric(before, "loss") - toy_metric(after, "loss")) < 1e-3);
+    fv_report_free(before);
+    fv_report_free(after);
+}
+
+/* ---- Data ---- */
+
+static void long_lines_take_several_rows(void **state)
+{
+    (void)state;
+    watched w = {0};
+    char line[4096] = "";
+    size_t n = 0;
+    fv_train_options o;
+    options(&o, "long");
+    for (int i = 0; i < 60; i++) n += (size_t)snprintf(line + n, sizeof line - n, "%s sold %s at the %s ", people[i % 6], things[i % 6], places[i % 6]);
+    o.train = toy_text("long.txt", line);
+    o.on_event = watch;
+    o.on_event_user = &w;
+    o.steps = 3;
+    toy_train(&o);
+    toy_contains(w.said, "1 texts have more than 24 tokens: they take several rows");
+    assert_null(strstr(w.said, "cut"));
+}
+
+static void tables_have_a_column_of_texts(void **state)
+{
+    (void)state;
+    fv_train_options o;
+    options(&o, "table");
+    o.train = toy_pairs("pairs.tsv", 0, 30);
+    o.valid = toy_pairs("pairs-valid.tsv", 30, 40);
+    o.columns.text2 = "text2";
+    o.steps = 2;
+    toy_train(&o);
+    o.columns.text = "body";
+    fv_err err = {0};
+    assert_int_equal(fv_train(&o, &err), FV_E_INPUT);
+    toy_contains(err.text, "no column \"body\"");
+}
+
+static void expect_error(const fv_train_options *o, fv_status expected, const char *part)
+{
+    fv_err err = {0};
+    int64_t live = fv_alloc_live();
+    assert_int_equal(fv_train(o, &err), expected);
+    toy_contains(err.text, part);
+    assert_int_equal(fv_alloc_live(), live);
+}
+
+static void wrong_data_is_told(void **state)
+{
+    (void)state;
+    fv_train_options o, bad;
+    fv_err err = {0};
+    options(&o, "wrong");
+    o.steps = 2;
+    bad = o, bad.train = toy_text("nothing.txt", ""), expect_error(&bad, FV_E_INPUT, "nothing.txt: no rows");
+    bad = o, bad.train = toy_text("bytes.txt", "fine\n\xff\xfe\n"), expect_error(&bad, FV_E_INPUT, "bytes.txt:2");
+    bad = o, bad.valid = toy_text("blank.jsonl", "{\"text\":\"\"}\n"), expect_error(&bad, FV_E_INPUT, "blank.jsonl: all texts are empty");
+    toy_train(&o);
+    assert_null(evaluate(o.out, toy_text("empty.jsonl", "{\"text\":\"\"}\n"), &err));
+    toy_contains(err.text, "empty.jsonl: all texts are empty");
+    assert_null(evaluate(o.out, "no/such/file.txt", &err));
+    toy_contains(err.text, "no/such/file.txt");
+}
+
+static void labels_are_not_asked_of_it(void **state)
+{
+    (void)state;
+    fv_train_options o;
+    fv_err err = {0};
+    fv_text text = {.text = "anna went"};
+    fv_label best;
+    options(&o, "asked");
+    o.steps = 1;
+    toy_train(&o);
+    fv_model *model = toy_open(o.out);
+    fv_session *session = fv_session_new(model, NULL, &err);
+    assert_non_null(session);
+    assert_int_equal(fv_classify(session, &text, 1, 1, &best, &err), FV_E_ARGUMENT);
+    toy_contains(err.text, "answers no questions about whole texts");
+    fv_session_free(session);
+    fv_model_close(model);
+}
+
+/* ---- Memory that fails ---- */
+
+static void memory_may_fail_anywhere(void **state)
+{
+    (void)state;
+    fv_train_options o;
+    options(&o, "memory");
+    o.steps = 1;
+    int64_t before = fv_alloc_count();
+    toy_train(&o);
+    int64_t total = fv_alloc_count() - before;
+    fv_rng rng = fv_rng_make(1, "memory");
+    int passed = 0;
+    for (int i = 0; i < 60; i++) {
+        int64_t live = fv_alloc_live();
+        fv_err err = {0};
+        fv_alloc_fail_after((int64_t)fv_rng_below(&rng, (uint64_t)total));
+        fv_status status = fv_train(&o, &err);
+        fv_alloc_fail_after(-1);
+        passed += status == FV_OK; /* patterns that are not compiled to machine code */
+        if (status != FV_OK && status != FV_E_MEMORY) fail_msg("status %d: %s", status, err.text);
+        assert_int_equal(fv_alloc_live(), live);
+        assert_int_equal(fv_file_remove(scratch_path("memory/checkpoint.safetensors"), NULL), FV_OK);
+    }
+    assert_true(passed <= 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hidden_words_are_learnt),
+        cmocka_unit_test(scores_can_be_had_again),
+        cmocka_unit_test(stopping_and_threads_change_no_bit),
+        cmocka_unit_test(steps_allocate_nothing),
+        cmocka_unit_test(others_start_from_it),
+        cmocka_unit_test(long_lines_take_several_rows),
+        cmocka_unit_test(tables_have_a_column_of_texts),
+        cmocka_unit_test(wrong_data_is_told),
+        cmocka_unit_test(labels_are_not_asked_of_it),
+        cmocka_unit_test(memory_may_fail_anywhere),
+    };
+    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
+}
