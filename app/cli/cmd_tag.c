@@ -150,8 +150,9 @@ const cli_command cli_tag = {
             "A file named .tsv, .csv, .jsonl, .conll, .iob or .bio (also .gz) is a table with a column `text`, which in CoNLL files is a "
             "sentence's words. Anything else, stdin included, is plain lines, a text on each; --text makes it a table.\n\n"
             "With --json a line is\n"
-            "  {\"words\":[…],\"tags\":[…],\"scores\":[…],\"spans\":[{\"type\":…,\"begin\":…,\"end\":…,\"text\":…,\"score\":…},…]}\n"
-            "where spans are what tags like B-PLACE I-PLACE spell, in bytes of the text.",
+            "  {\"words\":[…],\"tags\":[…],\"scores\":[…],\"spans\":[…]}\n"
+            "and what tags like B-PLACE I-PLACE spell is a span, its place in bytes of the text:\n"
+            "  {\"type\":…,\"begin\":…,\"end\":…,\"text\":…,\"score\":…}",
     .examples = examples,
     .operands = operands, .n_operands = FV_COUNT(operands),
     .options = options, .n_options = FV_COUNT(options),

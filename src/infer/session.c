@@ -150,7 +150,7 @@ double fv_infer_temperature(const float *logits, const int32_t *truth, size_t n,
 static fv_status no_texts(const fv_session *s, fv_err *err)
 {
     const char *does = s->head->kind == FV_LABELS_TAGS ? "it tags words (fovea tag)" : "it guesses missing words";
-    return FV_FAIL(err, FV_E_ARGUMENT, "%s: says nothing about whole texts: %s", s->model->folder, does);
+    return FV_FAIL(err, FV_E_ARGUMENT, "%s: answers no questions about whole texts: %s", s->model->folder, does);
 }
 
 fv_status fv_session_logits(fv_session *s, const fv_text *texts, size_t n, float *logits, fv_infer_progress progress, void *user, fv_err *err)

@@ -157,7 +157,7 @@ static void refusals(void **state)
     fv_label label;
     fv_tagged answer;
     assert_int_equal(fv_classify(s, &text, 1, 1, &label, &err), FV_E_ARGUMENT);
-    toy_contains(err.text, "toy-tags: says nothing about whole texts: it tags words (fovea tag)");
+    toy_contains(err.text, "toy-tags: answers no questions about whole texts: it tags words (fovea tag)");
     assert_int_equal(fv_tag(s, &pair, 1, &answer, &err), FV_E_ARGUMENT);
     toy_contains(err.text, "a pair of texts; expected one text whose words are tagged");
     fv_session_free(s);
