@@ -77,7 +77,7 @@ static const cli_option options[] = {
     {"clip", "X", "gradient norm at most; 0 does not clip", AT(o.clip), .low = 0, .high = 1e9},
     {"dropout", "X", "on embeddings, residuals and attention weights", AT(o.dropout), .low = 0, .high = 0.99},
     {"precision", "float32|bf16", "what products round their numbers to; weights and sums are float32 in any case", AT(precision)},
-    {"label-smoothing", "X", "share of certainty given to the other labels", AT(o.label_smoothing), .low = 0, .high = 0.99},
+    {"label-smoothing", "X", "share of certainty given to the other labels; mlm has none", AT(o.label_smoothing), .low = 0, .high = 0.99},
 };
 
 static void init(void *user)
