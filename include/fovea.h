@@ -254,7 +254,7 @@ typedef struct fv_train_options {
     double weight_decay, beta1, beta2, epsilon;
     double clip;                      /* gradient norm at most; 0: no clipping */
     double dropout;                   /* on embeddings, residuals and attention weights */
-    double label_smoothing;
+    double label_smoothing;           /* without effect on FV_TASK_MLM, which has no labels */
     fv_products products;
     uint64_t seed;
 
@@ -384,7 +384,7 @@ FV_API void fv_reasons_free(fv_reasons *reasons);
 
 /* A headline figure with a bootstrap interval (percentile, 95 %, 1,000 resamples of rows). */
 typedef struct fv_metric {
-    const char *name; /* accuracy, macro_f1, micro_f1, ece, loss | r2, mse, pearson | accuracy, precision, recall, f1, loss */
+    const char *name; /* accuracy, macro_f1, micro_f1, ece, loss | r2, mse, pearson | loss, perplexity | accuracy, precision, recall, f1, loss */
     double value, low, high;
 } fv_metric;
 
@@ -412,7 +412,7 @@ typedef struct fv_report {
 typedef struct fv_eval_options {
     size_t size;
     fv_columns columns;
-    uint64_t seed; /* of the bootstrap */
+    uint64_t seed; /* of the bootstrap, and of which words are hidden */
     fv_on_event on_event;
     void *on_event_user;
 } fv_eval_options;

@@ -114,7 +114,7 @@ static int by_worth(const void *a, const void *b)
     int metric = strcmp(x->metric, y->metric);
     if (metric) return metric;
     if (isnan(x->judged) != isnan(y->judged)) return isnan(x->judged) ? 1 : -1;
-    if (!isnan(x->judged) && x->judged != y->judged) return x->judged > y->judged ? -1 : 1;
+    if (!isnan(x->judged) && x->judged != y->judged) return (x->judged > y->judged) != cli_smaller_is_better(x->metric) ? -1 : 1;
     return strcmp(x->name, y->name);
 }
 
@@ -214,7 +214,8 @@ const cli_command cli_runs = {
     .name = "runs",
     .says = "compares the training runs below a folder",
     .text = "A line for each model folder, the best validation figure first; choosing by the test figure would spoil it as a judge. Runs "
-            "with several labels a row are judged by micro-F1, runs that learn a number by r2, all others by accuracy.",
+            "with several labels a row are judged by micro-F1, runs that learn a number by r2, those of hidden words by perplexity, all "
+            "others by accuracy.",
     .examples = examples,
     .operands = operands, .n_operands = FV_COUNT(operands),
     .args_size = sizeof(struct args),

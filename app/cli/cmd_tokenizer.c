@@ -32,7 +32,7 @@ static const cli_option train_options[] = {
     {"vocab", "N", "entries, the 5 special tokens (and 256 bytes of bpe) included", TRAIN_AT(o.vocab), .low = 6, .high = 4000000},
     {"normalize", "none|nfc|nfkc", "Unicode normal form that texts are brought into first (wordpiece: as BERT does, always)", TRAIN_AT(o.normalize)},
     {"lowercase", NULL, "make texts lower case first", TRAIN_AT(o.lowercase)},
-    {"min-count", "N", "leave out pairs that are rarer", TRAIN_AT(o.min_count), .low = 1, .high = 1e9},
+    {"min-count", "N", "leave out pairs (unigram: pieces) that are rarer", TRAIN_AT(o.min_count), .low = 1, .high = 1e9},
     {"text", "COL", "column of the text, which makes any input a table", TRAIN_AT(rows.text)},
     {"lines", NULL, "each line is a text, whatever the file is called", TRAIN_AT(rows.lines)},
     {"skip-bad", NULL, "leave out bad rows, and count them, instead of failing at the first", TRAIN_AT(rows.skip_bad)},
@@ -100,7 +100,7 @@ static fv_status report_training(const struct train_args *args, const fv_tokeniz
     cli_count count;
     if (!args->common.quiet) fprintf(stderr, "%s: %s entries\n", path, cli_show_count(&count, size));
     if (size < args->o.vocab && !args->common.quiet)
-        fprintf(stderr, "fewer than --vocab %d: the texts have no more pairs that occur %d times\n", args->o.vocab, args->o.min_count);
+        fprintf(stderr, "fewer than --vocab %d: the texts have no more %s that occur %d times\n", args->o.vocab, args->o.kind == FV_TOKENIZER_UNIGRAM ? "pieces" : "pairs", args->o.min_count);
     return FV_OK;
 }
 

@@ -77,7 +77,7 @@ static const cli_option options[] = {
     {"clip", "X", "gradient norm at most; 0 does not clip", AT(o.clip), .low = 0, .high = 1e9},
     {"dropout", "X", "on embeddings, residuals and attention weights", AT(o.dropout), .low = 0, .high = 0.99},
     {"precision", "float32|bf16", "what products round their numbers to; weights and sums are float32 in any case", AT(precision)},
-    {"label-smoothing", "X", "share of certainty given to the other labels", AT(o.label_smoothing), .low = 0, .high = 0.99},
+    {"label-smoothing", "X", "share of certainty given to the other labels; mlm has none", AT(o.label_smoothing), .low = 0, .high = 0.99},
 };
 
 static void init(void *user)
@@ -251,12 +251,14 @@ static const char *const examples[] = {
     "fovea train classify --train train.tsv --valid valid.tsv --test test.tsv --out models/shop --resume",
     "fovea train tag --train train.conll --valid valid.conll --out models/places",
     "fovea train multi --train tasks.json --out models/news",
+    "fovea train mlm --train texts.txt --out models/body",
+    "fovea train classify --train train.tsv --from models/body --out models/shop",
     NULL,
 };
 
 const cli_command cli_train = {
     .name = "train",
-    .says = "trains a model on labelled rows",
+    .says = "trains a model on labelled rows, or on plain texts",
     .text = "Learns from rows with a text and a label, keeps the epoch that does best on the validation rows, judges it on the test "
             "rows, and writes a model folder. Ctrl-C leaves a checkpoint that --resume goes on from, to the same bits as if nothing "
             "had happened.\n\n"
@@ -266,6 +268,9 @@ const cli_command cli_train = {
             "Several things are learnt at once by one body with a head for each: multi takes a JSON list of tasks, "
             "[{\"name\": \"topic\", \"train\": \"news.tsv\", \"text\": \"title\"}, …]; an entry may also have valid, test, text2, label, "
             "labels (single, multi, regression) and weight, how often its rows are seen. --head then names the one that answers.\n\n"
+            "mlm learns from texts alone, one a line or a table's column: it hides words and learns to tell them from what is around "
+            "them. No label is needed, so all text at hand will do, and --from then starts another task from what was learnt. Long "
+            "texts take several rows instead of losing their ends.\n\n"
             "Training from nothing needs some dozens of rows for each label at least. The folder also receives a log (JSON lines), "
             "TensorBoard events, and fovea.json, which `fovea runs` compares.",
     .examples = examples,

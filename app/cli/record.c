@@ -58,9 +58,12 @@ const char *cli_record_main_metric(const json_t *record)
     const char *kind = cli_record_text(record, "labels_kind");
     if (cli_record_at(record, "heads")) return "mean"; /* of the heads' own */
     if (strcmp(kind, "multi") == 0) return "micro_f1";
+    if (strcmp(kind, "none") == 0) return "perplexity";
     if (strcmp(kind, "tags") == 0 && cli_record_at(record, "valid.f1")) return "f1"; /* of spans */
     return strcmp(kind, "regression") == 0 ? "r2" : "accuracy";
 }
+
+bool cli_smaller_is_better(const char *metric) { return strcmp(metric, "perplexity") == 0; }
 
 /* Shares of a whole are read as per cent. */
 static bool is_share(const char *metric)

@@ -19,6 +19,7 @@ const json_t *cli_record_at(const json_t *record, const char *path);
 double cli_record_metric(const json_t *record, const char *part, const char *metric);
 /* The figure that runs are judged by: accuracy, or what stands for it with other labels. */
 const char *cli_record_main_metric(const json_t *record);
+bool cli_smaller_is_better(const char *metric);
 
 /* A figure as people read it: "88.1 %" for shares, "0.4123" for the rest, "" for NaN. */
 typedef struct cli_figure { char text[48]; } cli_figure;

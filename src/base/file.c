@@ -233,10 +233,15 @@ bool fv_folder_exists(const char *path)
 static fv_status make_one_folder(const char *path, fv_err *err)
 {
     struct stat st;
-    bool there = stat(path, &st) == 0 || (mkdir(path, 0777) != 0 && errno == EEXIST && stat(path, &st) == 0);
-    if (there && !S_ISDIR(st.st_mode)) return FV_FAIL(err, FV_E_IO, "%s: is %s; expected a folder", path, kind_name(st.st_mode));
-    if (there || fv_folder_exists(path)) return FV_OK;
-    return io_fail(path, "made", err);
+    if (stat(path, &st) != 0) {
+        if (mkdir(path, 0777) == 0) return FV_OK;
+        int code = errno; /* what mkdir said; stat says something else */
+        bool there_now = code == EEXIST && stat(path, &st) == 0; /* another program was faster */
+        errno = code;
+        if (!there_now) return io_fail(path, "made", err);
+    }
+    if (S_ISDIR(st.st_mode)) return FV_OK;
+    return FV_FAIL(err, FV_E_IO, "%s: is %s; expected a folder", path, kind_name(st.st_mode));
 }
 
 fv_status fv_folder_make(const char *path, fv_err *err)

@@ -108,13 +108,30 @@ expect_match "a file instead of a folder" "$status $messages" '^[13] .*train\.ts
 # shellcheck disable=SC2086
 split "$fovea" train classify --train train.tsv --valid valid.tsv --out train.tsv/model $tiny --steps 2
 expect_match "a folder inside a file" "$status $messages" '^[13] .*train\.tsv'
+
+# Root writes everywhere, so it becomes nobody for this one, where that can be and nobody may run the program.
+as_somebody=
 if [ "$(id -u)" -eq 0 ]; then
-    skip "a read-only folder" "root writes everywhere"
+    as_somebody='setpriv --reuid=65534 --regid=65534 --clear-groups'
+    chmod 755 "$scratch"
+fi
+mkdir -m 555 locked
+# shellcheck disable=SC2086
+if $as_somebody "$fovea" --version > /dev/null 2>&1 && $as_somebody test -r train.tsv; then
+    split $as_somebody "$fovea" train classify --train train.tsv --valid valid.tsv --out locked/model $tiny --steps 2
+    expect_match "a read-only folder" "$status $messages" '^1 .*locked.*Permission denied'
+    cp -r good kept
+    chmod -R a+rX kept
+    chmod 555 kept
+    before=$(cat kept/*.json kept/*.safetensors | cksum)
+    split $as_somebody "$fovea" train classify --train train.tsv --valid valid.tsv --out kept $tiny --steps 2 < /dev/null
+    expect_match "a model that others own" "$status $messages" '^1 .*kept'
+    expect_equal "stays as it was" "$(cat kept/*.json kept/*.safetensors | cksum)" "$before"
+    split $as_somebody "$fovea" classify kept < valid.tsv
+    expect_status "and answers those who may only read it" 0
+    chmod 755 kept
 else
-    mkdir -m 500 locked
-    # shellcheck disable=SC2086
-    split "$fovea" train classify --train train.tsv --valid valid.tsv --out locked/model $tiny --steps 2
-    expect_match "a read-only folder" "$status $messages" '^1 .*locked'
+    skip "a read-only folder" "root writes everywhere, and nobody cannot run the program here"
 fi
 
 # ---- A full disk ----

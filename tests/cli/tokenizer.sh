@@ -62,6 +62,31 @@ bad "a broken object" 'ids:2' '{"ids":[1'
 bad "an object without ids" 'ids:2: no array "ids"' '{"id":[1]}'
 bad "ids that are no numbers" 'ids:2: ids\[1\] is no whole number' '{"ids":[1,"a"]}'
 
+# Bad lines are errors, or left out and counted.
+printf 'where is\nbad \377\nmy box\n' > odd
+split "$fovea" tokenizer encode t.json odd
+expect_status "encode: a line that is no UTF-8" 3
+expect_match "encode: is named" "$messages" 'odd:2: byte 5 '
+split "$fovea" tokenizer encode t.json odd --skip-bad
+expect_equal "encode --skip-bad" "$(echo "$out" | wc -l | tr -d ' ')" 2
+expect_match "encode --skip-bad: counts" "$messages" '1 bad rows were left out, the first: odd:2'
+split "$fovea" tokenizer train odd --out odd.json
+expect_status "train: a line that is no UTF-8" 3
+expect_equal "train: and nothing is written" "$(ls odd.json 2> /dev/null)" ""
+split "$fovea" tokenizer train odd odd --skip-bad --out odd.json
+expect_equal "train --skip-bad: counts, for each file" "$(printf '%s\n' "$messages" | grep -c '1 bad rows were left out, the first: odd:2')" 2
+
+# Each kind learns, encodes and gives texts back; what is too little to learn from is said.
+for kind in bpe wordpiece unigram; do
+    split "$fovea" tokenizer train train.tsv --kind $kind --vocab 400 --out $kind.json
+    expect_status "$kind: train" 0
+    expect_equal "$kind: decode undoes encode" "$(echo 'where is my box' | "$fovea" tokenizer encode $kind.json | "$fovea" tokenizer decode $kind.json)" "where is my box"
+    split "$fovea" tokenizer train /dev/null --kind $kind --vocab 400 --out $kind.json
+    expect_match "$kind: nothing to learn from" "$messages" 'fewer than --vocab 400'
+done
+split "$fovea" tokenizer train train.tsv --kind unigram --vocab 100000 --out unigram.json
+expect_match "unigram: fewer than asked for" "$messages" 'fewer than --vocab 100000: the texts have no more pieces that occur 2 times'
+
 # A damaged tokenizer is refused.
 head -c 200 t.json > cut.json
 split "$fovea" tokenizer encode cut.json texts

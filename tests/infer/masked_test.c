@@ -11,7 +11,9 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "base/json.h"
 #include "infer/masked.h"
+#include "ops.h"
 
 enum { LONG = 64 };
 
@@ -161,8 +163,9 @@ static void long_texts_take_several_rows(void **state)
 {
     (void)state;
     fv_tokenizer *t = make_tokenizer(FV_TOKENIZER_BPE);
-    char text[2048] = "";
-    for (int i = 0; i < 12; i++) strcat(text, i % 2 ? "harbours and towns " : "长江 lies ");
+    char text[2048];
+    size_t n = 0;
+    for (int i = 0; i < 12; i++) n += (size_t)snprintf(text + n, sizeof text - n, "%s", i % 2 ? "harbours and towns " : "长江 lies ");
     made m;
     fv_text one = {.text = text};
     fv_encoding whole = {0};
@@ -280,6 +283,71 @@ static void losses_are_those_of_hidden_words(void **state)
     fv_tokenizer_close(t);
 }
 
+/* ---- Elsewhere ---------------------------------------------------------------------------- */
+
+enum { EVERY = 13, TOKENS = 31, GOLDEN_MOST = 32 }; /* as tests/golden/masked.py has them */
+
+/* How surprised the model is by every 13th token at one place of a text. */
+static void losses_at(const fv_model *m, const fv_encoding *e, int32_t place, float losses[TOKENS])
+{
+    fv_err err = {0};
+    int32_t zeros[GOLDEN_MOST] = {0}, positions[GOLDEN_MOST], places[TOKENS], targets[TOKENS], offsets[] = {0, (int32_t)e->n};
+    uint64_t sequence = 0;
+    for (int32_t i = 0; i < GOLDEN_MOST; i++) positions[i] = i;
+    for (int32_t i = 0; i < TOKENS; i++) places[i] = place, targets[i] = i * EVERY;
+    fv_batch batch = {.B = 1, .N = (int32_t)e->n, .ids = e->ids, .types = zeros, .positions = positions, .offsets = offsets, .sequences = &sequence};
+    fv_graph *g = fv_graph_new(NULL, NULL);
+    fv_graph_reset(g, false);
+    fv_tensor *hidden = fv_take_rows(g, fv_encoder_build(&m->net.encoder, g, &batch), places, TOKENS);
+    fv_tensor *x = fv_head_build_words(&m->net.heads[0].weights, &m->net.encoder, g, hidden);
+    fv_tensor *loss = fv_linear_cross_entropy(g, x, fv_graph_param(g, m->net.encoder.words), fv_graph_param(g, m->net.heads[0].weights.bias), targets, 0);
+    fv_graph_keep(g, loss);
+    if (fv_graph_plan(g, loss, &err) != FV_OK) fail_msg("%s", err.text);
+    fv_graph_forward(g, 0);
+    memcpy(losses, loss->from->aux, TOKENS * sizeof *losses);
+    fv_graph_free(g);
+}
+
+static void check_golden(const fv_model *m, const json_t *row)
+{
+    const char *text = json_string_value(json_object_get(row, "text"));
+    const json_t *ids = json_object_get(row, "ids"), *expected = json_object_get(row, "losses");
+    float losses[TOKENS];
+    fv_encoding e = {0};
+    assert_int_equal(fv_tokenizer_encode(m->tokenizer, text, strlen(text), NULL, 0, true, &e, NULL), FV_OK);
+    assert_int_equal(e.n, json_array_size(ids));
+    assert_true(e.n <= GOLDEN_MOST);
+    for (size_t i = 0; i < e.n; i++) assert_int_equal(e.ids[i], json_integer_value(json_array_get(ids, i)));
+    assert_int_equal(json_array_size(expected), TOKENS);
+    losses_at(m, &e, (int32_t)json_integer_value(json_object_get(row, "place")), losses);
+    for (size_t i = 0; i < TOKENS; i++) {
+        double other = json_number_value(json_array_get(expected, i));
+        if (!(fabs((double)losses[i] - other) < 2e-5)) fail_msg("%s: token %zu: %.7g, expected %.7g", text, i * EVERY, (double)losses[i], other);
+    }
+    fv_encoding_release(&e);
+}
+
+/* The folder that we wrote loads there as BertForMaskedLM, and says the same. */
+static void losses_are_those_of_transformers(void **state)
+{
+    (void)state;
+    fv_err err = {0};
+    fv_buf lines = {0};
+    int n = 0;
+    fv_model *m = fv_model_open("tests/golden/bert-masked", &err);
+    if (!m) fail_msg("%s", err.text);
+    assert_int_equal(fv_file_read("tests/golden/bert-masked/losses.jsonl", 1 << 20, &lines, &err), FV_OK);
+    for (char *line = lines.data, *end; (end = strchr(line, '\n')); line = end + 1, n++) {
+        json_t *row = fv_json_parse(line, (size_t)(end - line), "losses.jsonl", &err);
+        assert_non_null(row);
+        check_golden(m, row);
+        json_decref(row);
+    }
+    assert_int_equal(n, 5);
+    fv_buf_release(&lines);
+    fv_model_close(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,6 +360,7 @@ int main(void)
         cmocka_unit_test(empty_texts_make_no_rows),
         cmocka_unit_test(memory_may_fail),
         cmocka_unit_test(losses_are_those_of_hidden_words),
+        cmocka_unit_test(losses_are_those_of_transformers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -91,6 +91,12 @@ static void wordpiece_gives_the_recorded_ids(void **state)
     assert_golden(GOLDEN "words.json", GOLDEN "words.jsonl", 50);
 }
 
+static void a_vocabulary_of_bert_gives_the_recorded_ids(void **state)
+{
+    (void)state;
+    assert_golden(GOLDEN "bert.txt", GOLDEN "bert.jsonl", 80);
+}
+
 static void unigram_gives_the_recorded_ids(void **state)
 {
     (void)state;
@@ -157,6 +163,7 @@ int main(void)
         cmocka_unit_test(ours_gives_the_recorded_ids),
         cmocka_unit_test(a_foreign_file_gives_the_recorded_ids),
         cmocka_unit_test(wordpiece_gives_the_recorded_ids),
+        cmocka_unit_test(a_vocabulary_of_bert_gives_the_recorded_ids),
         cmocka_unit_test(unigram_gives_the_recorded_ids),
         cmocka_unit_test(training_makes_the_recorded_file),
     };

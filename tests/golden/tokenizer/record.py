@@ -8,12 +8,13 @@
 #       --out tests/golden/tokenizer/pieces.json
 #   python3 tests/golden/tokenizer/record.py
 # unigram.json is that library's own. So is foreign.json: GPT-2's pattern with a space put in front, no template, and an
-# added token that is looked for after normalisation.
+# added token that is looked for after normalisation. bert.txt is a vocabulary as BERT's: no tokenizer.json says how to
+# read it, and it has no capital A, so that texts are made lower case.
 import json
 import os
 import unicodedata
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import AddedToken, BertWordPieceTokenizer, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 here = os.path.dirname(__file__)
 PAIRS = [("where is my parcel", "已经三天没有更新了"), ("", "x"), ("lamp [SEP] lamp", "")]
@@ -45,6 +46,26 @@ TEXTS = [
     "kettlekettlekettlekettlekettlekettlekettlekettle",
 ]
 
+CHINESE = [
+    "我的iPhone到哪里了？订单号AB12345，已经3天没有更新。",
+    "WiFi密码是多少",
+    "请问可以开发票吗?我要退货！！",
+    "ＶＩＰ会员卡丢了，怎么补办；急！",
+    "这款T恤有XL码吗，颜色是 Navy Blue 的那种",
+    "收到货后发现少了1件〔赠品〕…",
+    "“客服”态度很好《五星》、下次还来～",
+    "價格：￥199.00（含運費）",
+    "我\u3000要\u00a0退\u200b款\tOK\ufeff吗",
+    "Ç'est très Élégant 的茶壶",
+    "ÀÉÎÕÜ naïve ẞ ǅ 茶\u0301",
+    "支付宝Alipay转账失败ERR_CODE=0x1F",
+    "〇二〇年，㍿、①②③、½杯",
+    "\U00020000\U0002a6d6 生僻字🙂emoji",
+    "返品カード タオルの色 ｶﾞﾗｽ",
+    "배송이 안 왔어요 빨리",
+    "[MASK]的茶杯[SEP]坏了[UNK]",
+]
+
 
 def byte_offsets(text, offsets):
     starts = [0]
@@ -58,9 +79,9 @@ def offsets_agree(text):
     return unicodedata.normalize("NFC", text) == text
 
 
-def record(name, tokenizer):
+def record(name, tokenizer, texts=TEXTS):
     with open(os.path.join(here, name), "w", encoding="utf-8", newline="\n") as out:
-        for text, text2 in [(t, None) for t in TEXTS] + PAIRS:
+        for text, text2 in [(t, None) for t in texts] + PAIRS:
             for special in (False, True):
                 e = tokenizer.encode(text, text2, add_special_tokens=special)
                 row = {"text": text} | ({} if text2 is None else {"text2": text2})
@@ -92,6 +113,20 @@ def train_unigram():
     return t
 
 
+# Characters, and what longer words begin and go on with; every ninth is left out, for there are unknown ones.
+def write_bert():
+    split, lower, known = pre_tokenizers.BertPreTokenizer(), normalizers.BertNormalizer(lowercase=True), set()
+    for text in CHINESE + TEXTS:
+        for word, _ in split.pre_tokenize_str(lower.normalize_str(text)):
+            known |= {word[0], word[:4]} | {"##" + c for c in word[1:]} | {"##" + word[i : i + 3] for i in range(4, len(word) - 2, 3)}
+    path = os.path.join(here, "bert.txt")
+    with open(path, "w", encoding="utf-8", newline="\n") as out:
+        kept = [t for i, t in enumerate(sorted(known)) if i % 9 and len(t) < 12]
+        out.write("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + kept) + "\n")
+    return BertWordPieceTokenizer(path, lowercase=True)._tokenizer
+
+
+record("bert.jsonl", write_bert(), CHINESE + TEXTS)
 record("ours.jsonl", Tokenizer.from_file(os.path.join(here, "ours.json")))
 record("foreign.jsonl", train_foreign())
 record("words.jsonl", Tokenizer.from_file(os.path.join(here, "words.json")))
