@@ -50,7 +50,7 @@ SAN := address,undefined
 else ifneq ($(findstring thread,$(SAN)),)
 BUILD ?= build/tsan
 else ifneq ($(SAN),)
-BUILD ?= build/asan
+BUILD ?= build/$(if $(STRESS),stress-)asan
 else ifneq ($(STRESS),)
 BUILD ?= build/stress
 else

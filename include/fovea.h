@@ -256,7 +256,7 @@ typedef struct fv_train_options {
     double clip;                      /* gradient norm at most; 0: no clipping */
     double dropout;                   /* on embeddings, residuals and attention weights */
     double word_dropout;              /* share of a text's tokens that a step hides behind [MASK]; not for tagging and mlm */
-    double label_smoothing;
+    double label_smoothing;           /* without effect on FV_TASK_MLM, which has no labels */
     fv_products products;
     uint64_t seed;
 
@@ -319,6 +319,31 @@ FV_API fv_status fv_classify(fv_session *session, const fv_text *texts, size_t n
 FV_API fv_status fv_classify_scores(fv_session *session, const fv_text *texts, size_t n, float *out, fv_err *err);
 FV_API int64_t fv_session_cut(const fv_session *session);
 
+/* Words, which are what stands between white space, and the spans that their tags spell: B-LOC I-LOC is
+ * one of type LOC (conlleval's rules; none where tags are no such letters). */
+typedef struct fv_tagged_word {
+    uint32_t begin, end; /* bytes of the text */
+    const char *tag;     /* lives as long as the model */
+    float score;         /* calibrated probability */
+} fv_tagged_word;
+
+typedef struct fv_tagged_span {
+    uint32_t begin, end;
+    const char *type;    /* "_" where tags are bare letters */
+    float score;         /* of its least certain word */
+} fv_tagged_span;
+
+typedef struct fv_tagged {
+    const fv_tagged_word *words;
+    const fv_tagged_span *spans;
+    size_t n_words, n_spans;
+} fv_tagged;
+
+/* A tag for every word of every text (no pairs): out[n]. What it points to belongs to the session until
+ * its next call. Texts longer than the model are read in parts, cut between words, and counted by
+ * fv_session_cut. */
+FV_API fv_status fv_tag(fv_session *session, const fv_text *texts, size_t n, fv_tagged *out, fv_err *err);
+
 /* How much the answer read each word: attention rollout (Abnar & Zuidema 2020) from the pooled
  * place to the tokens, summed over the pieces of a word; weights sum to 1. Attention shows where a
  * model looked, not proof of why it decided. */
@@ -361,7 +386,7 @@ FV_API void fv_reasons_free(fv_reasons *reasons);
 
 /* A headline figure with a bootstrap interval (percentile, 95 %, 1,000 resamples of rows). */
 typedef struct fv_metric {
-    const char *name; /* accuracy, macro_f1, micro_f1, ece, loss | r2, mse, pearson */
+    const char *name; /* accuracy, macro_f1, micro_f1, ece, loss | r2, mse, pearson | loss, perplexity | accuracy, precision, recall, f1, loss */
     double value, low, high;
 } fv_metric;
 
@@ -380,7 +405,7 @@ typedef struct fv_report {
     int64_t rows, cut, unknown_labels, skipped;
     fv_metric *metrics;
     size_t n_metrics;
-    fv_label_score *labels; /* in the model's order */
+    fv_label_score *labels; /* in the model's order; for tags that spell spans, their types */
     size_t n_labels;
     fv_confusion *confusions; /* largest first, at most 20 */
     size_t n_confusions;
@@ -389,7 +414,7 @@ typedef struct fv_report {
 typedef struct fv_eval_options {
     size_t size;
     fv_columns columns;
-    uint64_t seed; /* of the bootstrap */
+    uint64_t seed; /* of the bootstrap, and of which words are hidden */
     fv_on_event on_event;
     void *on_event_user;
 } fv_eval_options;

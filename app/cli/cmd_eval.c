@@ -21,7 +21,7 @@ struct args {
 
 static const cli_option operands[] = {
     {"MODEL", NULL, "a model folder", AT(model), .needed = true},
-    {"FILE", NULL, "labelled rows (or texts): .tsv, .csv, .jsonl, fastText lines, each also as .gz; - is stdin", AT(file), .needed = true},
+    {"FILE", NULL, "labelled rows (or texts): .tsv, .csv, .jsonl, .conll, fastText lines, each also as .gz; - is stdin", AT(file), .needed = true},
 };
 
 static const cli_option options[] = {
@@ -225,7 +225,8 @@ const cli_command cli_eval = {
             "1,000 bootstrap samples of the rows fall into; then precision, recall and F1 of the labels, worst first, and the largest "
             "confusions.\n\n"
             "Of a model that tells hidden words (train mlm) loss and perplexity: 15 % of the words of a file of texts are hidden, the same "
-            "ones each time.",
+            "ones each time. Of a model that tags words (train tag) the accuracy of words, and precision, recall and F1 of the spans that "
+            "tags spell, which labels then lists by type.",
     .examples = examples,
     .operands = operands, .n_operands = FV_COUNT(operands),
     .options = options, .n_options = FV_COUNT(options),

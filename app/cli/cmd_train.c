@@ -22,14 +22,14 @@ struct args {
 #define AT(field) CLI_FIELD(struct args, field)
 #define HEADING(text) {.help = text}
 
-static const fv_task tasks[] = {FV_TASK_CLASSIFY, FV_TASK_MLM, FV_TASK_MULTI}; /* as TASK lists them */
+static const fv_task tasks[] = {FV_TASK_CLASSIFY, FV_TASK_TAG, FV_TASK_MLM, FV_TASK_MULTI}; /* as TASK lists them */
 
 static const cli_option operands[] = {
-    {"TASK", "classify|mlm|multi", "what to learn", AT(task), .needed = true},
+    {"TASK", "classify|tag|mlm|multi", "what to learn", AT(task), .needed = true},
 };
 
 static const cli_option options[] = {
-    {"train", "FILE", "rows to learn from: .tsv, .csv, .jsonl, fastText lines, each also as .gz; for mlm texts are enough, .txt has one a line; for multi a JSON list of tasks", AT(o.train), .needed = true},
+    {"train", "FILE", "rows to learn from: .tsv, .csv, .jsonl, .conll, fastText lines, each also as .gz; for mlm texts are enough, .txt has one a line; for multi a JSON list of tasks", AT(o.train), .needed = true},
     {"valid", "FILE", "rows to choose the best epoch by; without it a tenth of the training rows is held back", AT(o.valid)},
     {"test", "FILE", "rows to judge the finished model by", AT(o.test)},
     {"out", "MODEL", "the folder to write", AT(o.out), .needed = true},
@@ -39,7 +39,7 @@ static const cli_option options[] = {
     HEADING("Columns and labels"),
     {"text", "COL", "column of the text; a,b joins two with a line break", AT(o.columns.text)},
     {"text2", "COL", "column of the second text of a pair", AT(o.columns.text2)},
-    {"label", "COL", "column of the label", AT(o.columns.label)},
+    {"label", "COL", "column of the label, for tag of the tags", AT(o.columns.label)},
     {"multi-label", NULL, "a row has any number of labels, separated by commas", AT(multi_label)},
     {"regression", NULL, "the label is a number", AT(regression)},
     {"skip-bad", NULL, "leave out bad rows, and count them, instead of failing at the first", AT(o.columns.skip_bad)},
@@ -79,7 +79,7 @@ static const cli_option options[] = {
     {"dropout", "X", "on embeddings, residuals and attention weights", AT(o.dropout), .low = 0, .high = 0.99},
     {"precision", "float32|bf16", "what products round their numbers to; weights and sums are float32 in any case", AT(precision)},
     {"word-dropout", "X", "share of a text's tokens that each step hides from the Transformer", AT(o.word_dropout), .low = 0, .high = 0.99},
-    {"label-smoothing", "X", "share of certainty given to the other labels", AT(o.label_smoothing), .low = 0, .high = 0.99},
+    {"label-smoothing", "X", "share of certainty given to the other labels; mlm has none", AT(o.label_smoothing), .low = 0, .high = 0.99},
 };
 
 static void init(void *user)
@@ -251,6 +251,7 @@ static fv_status run(void *user, fv_err *err)
 static const char *const examples[] = {
     "fovea train classify --train train.tsv --out models/shop --preset tiny --max-seconds 60",
     "fovea train classify --train train.tsv --valid valid.tsv --test test.tsv --out models/shop --resume",
+    "fovea train tag --train train.conll --valid valid.conll --out models/places",
     "fovea train multi --train tasks.json --out models/news",
     "fovea train mlm --train texts.txt --out models/body",
     "fovea train classify --train train.tsv --from models/body --out models/shop",
@@ -263,6 +264,9 @@ const cli_command cli_train = {
     .text = "Learns from rows with a text and a label, keeps the epoch that does best on the validation rows, judges it on the test "
             "rows, and writes a model folder. Ctrl-C leaves a checkpoint that --resume goes on from, to the same bits as if nothing "
             "had happened.\n\n"
+            "tag learns a tag for every word. Its files are CoNLL (a word and its tag on a line, an empty line after each sentence), or rows "
+            "whose text is words with a space between them and whose label is as many tags; in JSON lines both may be arrays. Tags such as "
+            "B-PLACE and I-PLACE are judged by the spans that they spell, as conlleval and seqeval do, others by the word.\n\n"
             "Several things are learnt at once by one body with a head for each: multi takes a JSON list of tasks, "
             "[{\"name\": \"topic\", \"train\": \"news.tsv\", \"text\": \"title\"}, …]; an entry may also have valid, test, text2, label, "
             "labels (single, multi, regression) and weight, how often its rows are seen. --head then names the one that answers.\n\n"

@@ -59,6 +59,7 @@ const char *cli_record_main_metric(const json_t *record)
     if (cli_record_at(record, "heads")) return "mean"; /* of the heads' own */
     if (strcmp(kind, "multi") == 0) return "micro_f1";
     if (strcmp(kind, "none") == 0) return "perplexity";
+    if (strcmp(kind, "tags") == 0 && cli_record_at(record, "valid.f1")) return "f1"; /* of spans */
     return strcmp(kind, "regression") == 0 ? "r2" : "accuracy";
 }
 
@@ -67,8 +68,10 @@ bool cli_smaller_is_better(const char *metric) { return strcmp(metric, "perplexi
 /* Shares of a whole are read as per cent. */
 static bool is_share(const char *metric)
 {
-    size_t len = strlen(metric);
-    return strcmp(metric, "accuracy") == 0 || strcmp(metric, "ece") == 0 || (len > 3 && strcmp(metric + len - 3, "_f1") == 0);
+    static const char *const shares[] = {"accuracy", "ece", "precision", "recall", "f1", "macro_f1", "micro_f1"};
+    for (size_t i = 0; i < FV_COUNT(shares); i++)
+        if (strcmp(metric, shares[i]) == 0) return true;
+    return false;
 }
 
 const char *cli_show_figure(cli_figure *room, const char *metric, double value)

@@ -35,9 +35,12 @@ static bool ends_with(const char *text, size_t len, const char *end)
 
 static bool named_as_table(const char *path)
 {
+    static const char *const endings[] = {".tsv", ".csv", ".jsonl", ".conll", ".iob", ".bio"};
     size_t len = strlen(path);
     if (ends_with(path, len, ".gz")) len -= 3;
-    return ends_with(path, len, ".tsv") || ends_with(path, len, ".csv") || ends_with(path, len, ".jsonl");
+    for (size_t i = 0; i < FV_COUNT(endings); i++)
+        if (ends_with(path, len, endings[i])) return true;
+    return false;
 }
 
 /* True when reading now would not have to wait, the end of the input included. */

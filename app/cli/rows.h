@@ -1,7 +1,7 @@
 /* Texts from a file, a table or a pipe, in chunks, in order: what classify and the tokenizer read.
  *
  * A file is a table (read by fv_reader) or plain lines, each line a text, the empty line too:
- *   named .tsv, .csv, .jsonl (or any of these .gz)   a table
+ *   named .tsv, .csv, .jsonl, .conll, .iob, .bio     a table, also with .gz behind it
  *   anything else, stdin included                    plain lines, unless --text names a column
  *   --lines                                          plain lines, whatever the name
  * A line with a NUL or with bytes that are no UTF-8 is a bad row, as it is in a table.

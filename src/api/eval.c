@@ -42,6 +42,24 @@ done:
     return status;
 }
 
+/* ---- Tags ---- */
+
+static fv_status evaluate_words(fv_report *report, fv_session *s, const fv_dataset *data, const fv_eval_options *o, fv_pool *pool, fv_err *err)
+{
+    fv_word_rows words = {0};
+    float *logits = NULL;
+    int64_t cut = s->cut;
+    fv_text *texts = fv_prepare_texts(data, err);
+    fv_status status = texts ? fv_session_word_logits(s, texts, data->n, &words, &logits, tell, (void *)(uintptr_t)o, err) : FV_E_MEMORY;
+    if (status == FV_OK) status = fv_evaluate_tags(report, data, &words, s->head, logits, o->seed, true, pool, err);
+    s->cut = cut; /* long texts took several rows, and lost nothing */
+    report->unknown_labels = data->unknown;
+    fv_word_rows_release(&words);
+    fv_free(logits);
+    fv_free(texts);
+    return status;
+}
+
 /* ---- Hidden words ---- */
 
 static fv_status score_hidden(fv_report *report, fv_session *s, const fv_token_rows *rows, const uint8_t *kinds, const fv_eval_options *o, fv_pool *pool, fv_err *err)
@@ -89,12 +107,15 @@ static fv_status evaluate(fv_report *report, fv_session *s, const char *path, co
     fv_status status = FV_OK;
     fv_dataset data = {0};
     fv_columns columns = o->columns;
-    bool hidden = s->head->kind == FV_LABELS_NONE;
     fv_pool *pool = fv_pool_shared(err);
     if (!pool) return FV_E_MEMORY;
-    if (hidden) columns.label = NULL;
+    if (s->head->kind == FV_LABELS_NONE) columns.label = NULL;
     FV_TRY(fv_dataset_load(&data, path, &columns, s->head->kind, &s->head->labels, false, err));
-    FV_TRY(hidden ? evaluate_hidden(report, s, path, &data, o, pool, err) : evaluate_labels(report, s, &data, o, pool, err));
+    switch (s->head->kind) {
+    case FV_LABELS_NONE: FV_TRY(evaluate_hidden(report, s, path, &data, o, pool, err)); break;
+    case FV_LABELS_TAGS: FV_TRY(evaluate_words(report, s, &data, o, pool, err)); break;
+    default: FV_TRY(evaluate_labels(report, s, &data, o, pool, err));
+    }
     report->rows = (int64_t)data.n;
     report->skipped = data.skipped;
 done:

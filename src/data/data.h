@@ -28,8 +28,8 @@ typedef struct fv_example {
     const char *text, *text2; /* text2 NULL for single texts; in the dataset's arena */
     uint32_t text_len, text2_len;
     int32_t label;            /* FV_LABELS_SINGLE: index, or -1 if unknown or not read */
-    const int32_t *labels;    /* FV_LABELS_MULTI: sorted indices */
-    int32_t n_labels;         /* FV_LABELS_MULTI; for the others 1, or 0 if the row has no label */
+    const int32_t *labels;    /* FV_LABELS_MULTI: sorted indices; FV_LABELS_TAGS: one for each word, -1 if unknown */
+    int32_t n_labels;         /* of these two; for the others 1, or 0 if the row has no label */
     double value;             /* FV_LABELS_REGRESSION; NaN if the row has no label */
     int64_t line;
 } fv_example;
@@ -47,7 +47,7 @@ typedef struct fv_dataset {
 /* Reads PATH into *set, whatever was in it, and leaves it {0} on failure. With `grow` new labels join
  * the label set; otherwise an unknown one makes the row's label -1 (for several labels: it is left
  * out) and is counted in `unknown`. Errors name file, line and field: no rows at all, an empty label,
- * a regression value that is no finite number. An empty text is fine. */
+ * a regression value that is no finite number, not as many tags as words. An empty text is fine. */
 fv_status fv_dataset_load(fv_dataset *set, const char *path, const fv_columns *columns, fv_labels kind, fv_label_set *labels, bool grow, fv_err *err);
 /* Sorts the label set by bytes and renumbers the rows: the model's label order no longer depends on row order. */
 fv_status fv_dataset_sort_labels(fv_dataset *set, fv_labels kind, fv_label_set *labels, fv_err *err);

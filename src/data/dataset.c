@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/tags.h"
+
 /* ---- Label sets --------------------------------------------------------------------------- */
 
 /* The name's index; a new name gets the next one. names[] has room for the next power of two of n. */
@@ -150,6 +152,13 @@ static bool has_empty_name(const char *text, const char *end)
     return false;
 }
 
+static fv_status add_found(loader *l, int32_t index, fv_err *err)
+{
+    fv_status status = fv_grow(&l->found, &l->found_capacity, l->n_found + 1, sizeof *l->found, err);
+    if (status == FV_OK) l->found[l->n_found++] = index;
+    return status;
+}
+
 /* All names of text..end to l->found, unknown ones left out. */
 static fv_status find_labels(loader *l, const fv_row *row, const char *text, const char *end, fv_err *err)
 {
@@ -159,9 +168,8 @@ static fv_status find_labels(loader *l, const fv_row *row, const char *text, con
     l->n_found = 0;
     while (text < end && next_name(&text, end, &name, &len)) {
         fv_status status = find_label(l, row, name, len, &index, err);
-        if (status == FV_OK) status = fv_grow(&l->found, &l->found_capacity, l->n_found + 1, sizeof *l->found, err);
+        if (status == FV_OK && index >= 0) status = add_found(l, index, err);
         if (status != FV_OK) return status;
-        if (index >= 0) l->found[l->n_found++] = index;
     }
     sort_found(l->found, &l->n_found);
     return FV_OK;
@@ -190,6 +198,33 @@ static int take_several(loader *l, const fv_row *row, fv_example *example, fv_er
     return status == FV_OK ? keep_labels(l->set, example, l->found, l->n_found, err) : status;
 }
 
+/* A tag for each word, in their order; those that the set does not have are -1. */
+static fv_status find_tags(loader *l, const fv_row *row, fv_err *err)
+{
+    const char *at = row->label, *tag;
+    size_t len;
+    l->n_found = 0;
+    while (fv_word_next(&at, row->label + row->label_len, &tag, &len)) {
+        int32_t index;
+        fv_status status = find_label(l, row, tag, len, &index, err);
+        if (status == FV_OK) status = add_found(l, index, err);
+        if (status != FV_OK) return status;
+    }
+    return FV_OK;
+}
+
+static int take_tags(loader *l, const fv_row *row, fv_example *example, fv_err *err)
+{
+    char what[160];
+    size_t words = fv_word_count(row->text, row->text_len), tags = fv_word_count(row->label, row->label_len);
+    if (words != tags) {
+        snprintf(what, sizeof what, "%zu word%s and %zu tag%s; expected as many, a space between them", words, words == 1 ? "" : "s", tags, tags == 1 ? "" : "s");
+        return bad_row(l, row, what, err);
+    }
+    fv_status status = find_tags(l, row, err);
+    return status == FV_OK ? keep_labels(l->set, example, l->found, l->n_found, err) : status;
+}
+
 static int take_number(loader *l, const fv_row *row, fv_example *example, fv_err *err)
 {
     fv_shown room;
@@ -213,6 +248,7 @@ static int take_label(loader *l, const fv_row *row, fv_example *example, fv_err 
     example->value = NAN;
     if (!row->label) return FV_OK;
     if (l->kind == FV_LABELS_MULTI) return take_several(l, row, example, err);
+    if (l->kind == FV_LABELS_TAGS) return take_tags(l, row, example, err);
     example->n_labels = 1;
     if (l->kind == FV_LABELS_REGRESSION) return take_number(l, row, example, err);
     if (row->label_len == 0) return bad_row(l, row, "the label is empty; expected a name", err);
@@ -319,10 +355,10 @@ static void renumber(fv_dataset *set, fv_labels kind, const int32_t *new_of)
     for (size_t i = 0; i < set->n; i++) {
         fv_example *row = &set->rows[i];
         if (kind == FV_LABELS_SINGLE && row->label >= 0) row->label = new_of[row->label];
-        if (kind != FV_LABELS_MULTI || row->n_labels == 0) continue;
+        if ((kind != FV_LABELS_MULTI && kind != FV_LABELS_TAGS) || row->n_labels == 0) continue;
         int32_t *labels = (int32_t *)(uintptr_t)row->labels; /* ours: it lies in the set's arena */
-        for (int32_t j = 0; j < row->n_labels; j++) labels[j] = new_of[labels[j]];
-        qsort(labels, (size_t)row->n_labels, sizeof *labels, compare_ints);
+        for (int32_t j = 0; j < row->n_labels; j++) labels[j] = labels[j] < 0 ? -1 : new_of[labels[j]];
+        if (kind == FV_LABELS_MULTI) qsort(labels, (size_t)row->n_labels, sizeof *labels, compare_ints);
     }
 }
 

@@ -48,9 +48,9 @@ static fv_tag_part part_of(char letter)
     }
 }
 
-bool fv_tag_parse(const char *name, fv_tag *tag)
+bool fv_tag_parse(const char *name, fv_tag_name *tag)
 {
-    *tag = (fv_tag){.part = part_of(name[0]), .type = "_"};
+    *tag = (fv_tag_name){.part = part_of(name[0]), .type = "_"};
     if (tag->part == FV_TAG_OUT) return strcmp(name, "O") == 0;
     if (name[1] == '-' && name[2] != '\0') tag->type = name + 2;
     return name[1] == '\0' || tag->type == name + 2;
@@ -58,7 +58,7 @@ bool fv_tag_parse(const char *name, fv_tag *tag)
 
 bool fv_tags_have_spans(const char *const *names, int n)
 {
-    fv_tag tag;
+    fv_tag_name tag;
     bool any = false;
     for (int i = 0; i < n; i++) {
         if (!fv_tag_parse(names[i], &tag)) return false;
@@ -69,15 +69,15 @@ bool fv_tags_have_spans(const char *const *names, int n)
 
 /* ---- Spans -------------------------------------------------------------------------------- */
 
-static fv_tag tag_at(const fv_span_walk *w, size_t i)
+static fv_tag_name tag_at(const fv_span_walk *w, size_t i)
 {
-    fv_tag tag = {.part = FV_TAG_OUT, .type = "_"};
+    fv_tag_name tag = {.part = FV_TAG_OUT, .type = "_"};
     if (w->tags[i] >= 0) fv_tag_parse(w->names[w->tags[i]], &tag);
     return tag;
 }
 
 /* `tag` begins a span where `before` stands in front of it. */
-static bool begins(fv_tag before, fv_tag tag)
+static bool begins(fv_tag_name before, fv_tag_name tag)
 {
     if (tag.part == FV_TAG_OUT) return false;
     if (tag.part == FV_TAG_BEGIN || tag.part == FV_TAG_SINGLE) return true;
@@ -89,8 +89,8 @@ static size_t span_end(const fv_span_walk *w, size_t begin)
 {
     size_t end = begin + 1;
     if (w->single) return end;
-    for (fv_tag before = tag_at(w, begin); end < w->n; end++) {
-        fv_tag tag = tag_at(w, end);
+    for (fv_tag_name before = tag_at(w, begin); end < w->n; end++) {
+        fv_tag_name tag = tag_at(w, end);
         if (tag.part == FV_TAG_OUT || begins(before, tag)) break;
         before = tag;
     }

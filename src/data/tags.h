@@ -18,13 +18,13 @@ size_t fv_word_count(const char *text, size_t len);
 /* What a tag says of its word's place in a span. */
 typedef enum fv_tag_part { FV_TAG_OUT, FV_TAG_BEGIN, FV_TAG_IN, FV_TAG_END, FV_TAG_SINGLE } fv_tag_part;
 
-typedef struct fv_tag {
+typedef struct fv_tag_name {
     fv_tag_part part;
     const char *type; /* within the name; "_" for bare letters and O */
-} fv_tag;
+} fv_tag_name;
 
 /* False unless it is O or a letter of B I E S M L U, bare or with -TYPE behind it. */
-bool fv_tag_parse(const char *name, fv_tag *tag);
+bool fv_tag_parse(const char *name, fv_tag_name *tag);
 /* All names are such tags, and not all are O. Others (parts of speech) make every word a span of its own. */
 bool fv_tags_have_spans(const char *const *names, int n);
 

@@ -6,6 +6,7 @@
  *   network.c   a body with its heads: weights, graph, labels in JSON
  *   prepare.c   texts to rows, cut to the model's length, and to features
  *   session.c   rows to scores
+ *   words.c     texts to rows in which every word has its token (words.h); tag.c: those to tags
  */
 #ifndef FV_INFER_INFER_H
 #define FV_INFER_INFER_H
@@ -53,6 +54,9 @@ struct fv_session {
     fv_buf work;           /* scores of one call */
     struct fv_word *words; /* fv_attention_words' answer */
     size_t words_capacity;
+    fv_tagged_word *tagged; /* fv_tag's answer: [tagged_capacity] both */
+    fv_tagged_span *tagged_spans;
+    size_t tagged_capacity;
     int64_t cut;
 };
 

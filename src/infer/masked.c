@@ -35,10 +35,11 @@ static bool is_of_word(const char *p, const char *end)
     return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_NO; /* letters, marks, numbers */
 }
 
-/* Whether token i goes on with the word that token i - 1 is of. */
+/* Whether token i goes on with the word that token i - 1 is of. A tokenizer's file decides the types, so that they need not
+ * tell which text a token is of: hence the look at the length. */
 static bool goes_on(const fv_encoding *e, size_t i, const char *text, size_t len)
 {
-    if (i == 0 || is_frame(e, i - 1) || e->types[i - 1] != e->types[i] || e->begins[i] > e->ends[i - 1]) return false;
+    if (i == 0 || is_frame(e, i - 1) || e->types[i - 1] != e->types[i] || e->begins[i] > e->ends[i - 1] || e->begins[i] >= len) return false;
     const char *at = text + e->begins[i], *end = text + len, *last = at;
     if (e->begins[i] < e->ends[i - 1] || is_within(at)) return true;
     do last--;
@@ -65,8 +66,8 @@ static fv_status find_kinds(builder *b, const fv_text *t, size_t len, size_t len
     fv_status status = fv_grow(&b->now, &b->now_room, e->n + 1, sizeof *b->now, err);
     if (status != FV_OK) return status;
     for (size_t i = 0; i < e->n; i++) {
-        const char *text = e->types[i] ? t->text2 : t->text;
-        bool more = !is_frame(e, i) && ++pieces < MAX_PIECES && goes_on(e, i, text, e->types[i] ? len2 : len);
+        bool second = e->types[i] && t->text2;
+        bool more = !is_frame(e, i) && ++pieces < MAX_PIECES && goes_on(e, i, second ? t->text2 : t->text, second ? len2 : len);
         if (!more) pieces = 0;
         b->now[i] = is_frame(e, i) || fv_tokenizer_is_special(b->tokenizer, e->ids[i]) ? FV_TOKEN_FIXED : more && b->now[i - 1] != FV_TOKEN_FIXED ? FV_TOKEN_CONTINUES : FV_TOKEN_WORD;
     }

@@ -53,6 +53,8 @@ void fv_session_free(fv_session *s)
     fv_ngrams_release(&s->ngrams);
     fv_buf_release(&s->work);
     fv_free(s->words);
+    fv_free(s->tagged);
+    fv_free(s->tagged_spans);
     fv_free(s);
 }
 
@@ -102,7 +104,7 @@ static void softmax(float *x, int n, double temperature)
 void fv_infer_scores(const fv_head *head, float *logits, size_t n)
 {
     int outputs = head->outputs;
-    if (head->kind == FV_LABELS_SINGLE)
+    if (head->kind == FV_LABELS_SINGLE || head->kind == FV_LABELS_TAGS)
         for (size_t i = 0; i < n; i++) softmax(logits + i * (size_t)outputs, outputs, head->temperature);
     if (head->kind == FV_LABELS_MULTI)
         for (size_t i = 0; i < n * (size_t)outputs; i++) logits[i] = (float)(1 / (1 + exp(-(double)logits[i] / head->temperature)));
@@ -145,6 +147,12 @@ double fv_infer_temperature(const float *logits, const int32_t *truth, size_t n,
 
 /* ---- Public calls ---- */
 
+static fv_status no_texts(const fv_session *s, fv_err *err)
+{
+    const char *does = s->head->kind == FV_LABELS_TAGS ? "it tags words (fovea tag)" : "it guesses missing words";
+    return FV_FAIL(err, FV_E_ARGUMENT, "%s: answers no questions about whole texts: %s", s->model->folder, does);
+}
+
 fv_status fv_session_logits(fv_session *s, const fv_text *texts, size_t n, float *logits, fv_infer_progress progress, void *user, fv_err *err)
 {
     fv_status status = FV_OK;
@@ -152,7 +160,7 @@ fv_status fv_session_logits(fv_session *s, const fv_text *texts, size_t n, float
     fv_token_rows rows = {0};
     fv_feature_rows features = {0};
     fv_sampler sampler = {0};
-    if (s->head->weights.place != FV_HEAD_TEXT) return FV_FAIL(err, FV_E_ARGUMENT, "%s: answers no questions about whole texts (labels_kind is \"%s\")", m->folder, fv_labels_name(s->head->kind));
+    if (s->head->weights.place != FV_HEAD_TEXT) return no_texts(s, err);
     FV_TRY(fv_prepare_rows(&rows, m->tokenizer, m->net.encoder.config.max_len, texts, n, &s->encoding, &s->cut, err));
     if (s->head->has_wide) FV_TRY(fv_prepare_features(&features, &s->head->wide, texts, n, &s->ngrams, err));
     FV_TRY(fv_sampler_init(&sampler, &rows, s->batch_tokens, 0, err));

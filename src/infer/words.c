@@ -23,17 +23,34 @@ done:
     return status;
 }
 
-static fv_status find_words(fv_word_rows *w, const char *text, size_t len, fv_err *err)
+/* Joins the words in w->joined, a space between them, and adds them as they stand there. */
+static fv_status join_words(fv_word_rows *w, const char *text, size_t len, fv_err *err)
+{
+    fv_status status = FV_OK;
+    const char *at = text, *word;
+    size_t bytes;
+    w->joined.len = 0;
+    FV_TRY(fv_buf_add(&w->joined, "", 0, err));
+    while (fv_word_next(&at, text + len, &word, &bytes)) {
+        FV_TRY(grow(w, w->n + 1, err));
+        if (w->joined.len > 0) FV_TRY(fv_buf_putc(&w->joined, ' ', err));
+        w->begins[w->n] = (uint32_t)w->joined.len;
+        FV_TRY(fv_buf_add(&w->joined, word, bytes, err));
+        w->ends[w->n++] = (uint32_t)w->joined.len;
+    }
+done:
+    return status;
+}
+
+/* Words [from, n) as they stand in the text itself. */
+static void place_words(fv_word_rows *w, size_t from, const char *text, size_t len)
 {
     const char *at = text, *word;
     size_t bytes;
-    while (fv_word_next(&at, text + len, &word, &bytes)) {
-        fv_status status = grow(w, w->n + 1, err);
-        if (status != FV_OK) return status;
-        w->begins[w->n] = (uint32_t)(word - text);
-        w->ends[w->n++] = (uint32_t)(at - text);
+    for (size_t i = from; fv_word_next(&at, text + len, &word, &bytes); i++) {
+        w->begins[i] = (uint32_t)(word - text);
+        w->ends[i] = (uint32_t)(at - text);
     }
-    return FV_OK;
 }
 
 static bool is_frame(const fv_encoding *e, size_t i) { return e->begins[i] == e->ends[i]; }
@@ -173,9 +190,10 @@ static fv_status add_text(fv_word_rows *w, const fv_tokenizer *tokenizer, int ma
     fv_status status = FV_OK;
     size_t from = w->n, len = t->text && !t->len ? strlen(t->text) : t->len;
     if (t->text2) return FV_FAIL(err, FV_E_ARGUMENT, "a pair of texts; expected one text whose words are tagged");
-    FV_TRY(find_words(w, t->text, len, err));
-    FV_TRY(fv_tokenizer_encode(tokenizer, t->text, len, NULL, 0, true, e, err));
-    fv_word_rows_align(w, from, t->text, e);
+    FV_TRY(join_words(w, t->text, len, err));
+    FV_TRY(fv_tokenizer_encode(tokenizer, w->joined.data, w->joined.len, NULL, 0, true, e, err));
+    fv_word_rows_align(w, from, w->joined.data, e);
+    place_words(w, from, t->text, len);
     FV_TRY(add_rows(w, e, from, max_len, cut, err));
 done:
     return status;
@@ -205,5 +223,6 @@ void fv_word_rows_release(fv_word_rows *w)
     fv_free(w->ends);
     fv_free(w->first);
     fv_free(w->past);
+    fv_buf_release(&w->joined);
     *w = (fv_word_rows){0};
 }

@@ -1,11 +1,12 @@
 /* Matrix products: packing, blocking, the epilogue (Goto & van de Geijn 2008; Van Zee & van de Geijn
  * 2015). The inner loops are the table's; here it is decided what lies where.
  *
- *   k is cut into blocks whose panels of B fit the first cache; n into panels of nr columns, m into
- *   panels of at most mr rows, evenly, since the table has a tile for every number of rows.
+ *   m is cut into panels of at most mr rows, evenly, since the table has a tile for every number of
+ *   rows; n into panels of nr columns; k, where it is long, into blocks.
  *   A task is a rectangle of C, all of k: sums are made in one order, whatever the threads.
- *   A is packed a slab of rows at a time, small enough to stay in the last cache. B is packed before
- *   the first slab; or, when a task's panels of B are no other task's, by the task as it goes.
+ *   Each thread packs for itself what its tasks need: the rows of A, which it keeps for its next tasks on
+ *   the same rows, and, unless B comes packed, one panel of B after the other. That is some work done
+ *   twice; but what one core wrote and another reads or writes next costs both far more.
  *
  * In fewer bits the same is done with words for floats: a word holds neighbours along k, so that only
  * packing and the tile know of them, and k is counted in words. gemm_int8.c has what int8 adds.
@@ -15,22 +16,25 @@
 
 #include "base/mem.h"
 #include "kernels/gemm.h"
+#include "kernels/shares.h"
 
 #ifdef FV_STRESS
-enum { K_BLOCK = 32, TILE_PANELS = 2, TILE_COLUMNS = 32, SLAB_FLOATS = 1 << 10, PACK_FLOATS = 1 << 8, PACK_ROWS = 5, TASK_FLOPS = 1 << 8 };
+enum { K_BLOCK = 32, ROWS_FLOATS = 1 << 9, TALL_ROWS = 30, TALL_FLOATS = 1 << 10, TILE_COLUMNS = 64, PACK_FLOATS = 1 << 8, PACK_ROWS = 5, TASK_FLOPS = 1 << 8, LEAST_FLOPS = 1 << 8 };
 #else
 enum {
-    K_BLOCK = 384,          /* k of a block at most: panel of B 48 KB, of A 21 KB */
-    TILE_PANELS = 10,       /* panels of A in a task */
-    TILE_COLUMNS = 128,     /* columns of B in a task */
-    SLAB_FLOATS = 1 << 20,  /* floats of A packed at a time */
+    K_BLOCK = 768,          /* k of a block at most: sums rarely go to memory and back; a panel of B takes 96 KB of the second cache */
+    ROWS_FLOATS = 1 << 17,  /* floats of A at work in a task whose B is packed: half of a second cache of 1 MB */
+    TALL_ROWS = 512,        /* rows of a task that packs its B: so many share the packing */
+    TALL_FLOATS = 1 << 20,  /* and floats of A in it at most */
+    TILE_COLUMNS = 512,     /* columns of B in a task at most */
     PACK_FLOATS = 1 << 15,  /* floats that a packing task moves */
     PACK_ROWS = 16,         /* rows that it takes at a time where panels lie side by side */
-    TASK_FLOPS = 1 << 18,   /* below this a task is not worth handing out: some 2 microseconds */
+    TASK_FLOPS = 1 << 22,   /* in a task: some 40 microseconds, so that threads end together */
+    LEAST_FLOPS = 1 << 18,  /* below this a task is not worth handing out: some 2 microseconds */
 };
 #endif
 
-/* Where everything lies. In scratch: A's slab, B unless it comes packed, a panel for each thread. */
+/* How a product is cut. */
 typedef struct plan {
     const fv_gemm *g;
     const fv_isa_table *isa;
@@ -42,13 +46,16 @@ typedef struct plan {
     int64_t mr, m_panels, n_panels; /* mr: rows of this product's panels, at most the table's */
     int64_t k_blocks, k_block;
     int64_t tile_m, tile_n;         /* panels of a task */
-    int64_t slab;                   /* panels of A packed at a time, a multiple of tile_m */
-    int64_t slab_begin, slab_end;   /* the slab at work, in panels */
-    bool b_as_needed;               /* tasks pack B themselves */
-    const float *b;                 /* packed B, or NULL */
-    float *a, *own;                 /* slab; a panel for each thread */
-    fv_quant_row *rows;             /* int8: [m] */
+    char *rooms;                    /* one for each thread */
 } plan;
+
+/* What one thread works in. */
+typedef struct room {
+    float *a;           /* the rows of A of a task: blocks follow each other; in a block, panels */
+    float *b;           /* a panel of B, when it does not come packed */
+    fv_quant_row *rows; /* int8: how these rows are quantised */
+    int64_t *held;      /* which task's rows these are, counted from the top of C; -1: none yet */
+} room;
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -59,13 +66,22 @@ static int64_t even(int64_t n, int64_t most) { return n > 0 ? ceil_div(n, ceil_d
 
 static int64_t round_up(int64_t n, int64_t unit) { return ceil_div(n, unit) * unit; }
 
+/* Panels of A in a task. */
+static int64_t choose_tile_m(const plan *p)
+{
+    int64_t k = max64(p->k, 1), most = ROWS_FLOATS / (p->mr * min64(k, p->k_block));
+    if (!p->g->packed) most = min64(TALL_ROWS / p->mr, TALL_FLOATS / (p->mr * k));
+    return even(p->m_panels, max64(1, most));
+}
+
 /* Panels of B in a task: few enough for many tasks, enough for each to be worth its start. */
 static int64_t choose_tile_n(const plan *p)
 {
     int64_t most = max64(1, TILE_COLUMNS / p->nr);
-    double flops = 2.0 * (double)(p->tile_m * p->mr) * (double)p->nr * (double)p->k; /* of one panel */
-    while (most > 1 && ceil_div(p->m_panels, p->tile_m) * ceil_div(p->n_panels, most) < 16 && flops * (double)(most / 2) > TASK_FLOPS) most /= 2;
-    while (flops * (double)most < TASK_FLOPS && most < p->n_panels) most *= 2;
+    double flops = 2.0 * (double)(p->tile_m * p->mr) * (double)p->nr * (double)p->k; /* of one panel, in words */
+    while (most > 1 && flops * (double)(most / 2) > TASK_FLOPS) most /= 2;
+    while (most > 1 && ceil_div(p->m_panels, p->tile_m) * ceil_div(p->n_panels, most) < 16 && flops * (double)(most / 2) > LEAST_FLOPS) most /= 2;
+    while (flops * (double)most < LEAST_FLOPS && most < p->n_panels) most *= 2;
     return even(p->n_panels, most);
 }
 
@@ -92,23 +108,26 @@ static plan make_plan(const fv_gemm *g)
     p.n_panels = ceil_div(g->n, p.nr);
     p.k_block = fv_gemm_k_block(p.k);
     p.k_blocks = ceil_div(p.k, p.k_block);
-    p.tile_m = even(p.m_panels, TILE_PANELS);
+    p.tile_m = choose_tile_m(&p);
     p.tile_n = choose_tile_n(&p);
-    p.slab = max64(1, SLAB_FLOATS / (p.mr * max64(p.k, 1)) / p.tile_m) * p.tile_m;
-    p.slab = min64(p.slab, round_up(p.m_panels, p.tile_m));
-    p.b_as_needed = !g->packed && p.m_panels <= p.tile_m;
     return p;
 }
 
-static int64_t slab_floats(const plan *p) { return round_up(p->slab * p->mr * p->k + 16, 16); }
-static int64_t b_floats(const plan *p) { return p->g->packed || p->b_as_needed ? 0 : p->n_panels * p->nr * p->k; }
-static int64_t own_floats(const plan *p) { return p->b_as_needed ? p->k_block * p->nr : 0; }
-static int64_t rows_bytes(const plan *p) { return p->int8 ? p->g->m * (int64_t)sizeof(fv_quant_row) : 0; }
+static int64_t a_bytes(const plan *p) { return round_up((p->tile_m * p->mr * p->k + 16) * (int64_t)sizeof(float), 64); } /* 16: packing stores whole vectors */
+static int64_t b_bytes(const plan *p) { return p->g->packed ? 0 : round_up(p->k_block * p->nr * (int64_t)sizeof(float), 64); }
+static int64_t rows_bytes(const plan *p) { return p->int8 ? round_up(p->tile_m * p->mr * (int64_t)sizeof(fv_quant_row), 64) : 0; }
+static int64_t room_bytes(const plan *p) { return a_bytes(p) + b_bytes(p) + rows_bytes(p) + 64; }
+
+static room room_of(const plan *p, int worker)
+{
+    char *base = p->rooms + worker * room_bytes(p), *b = base + a_bytes(p), *rows = b + b_bytes(p);
+    return (room){.a = (float *)base, .b = (float *)b, .rows = (fv_quant_row *)rows, .held = (int64_t *)(rows + rows_bytes(p))};
+}
 
 size_t fv_gemm_scratch(const fv_gemm *g, int threads)
 {
     plan p = make_plan(g);
-    return (size_t)(slab_floats(&p) + b_floats(&p) + threads * own_floats(&p)) * sizeof(float) + (size_t)rows_bytes(&p);
+    return (size_t)(threads * room_bytes(&p));
 }
 
 /* ---- Packing ------------------------------------------------------------------------------ */
@@ -124,7 +143,7 @@ typedef struct operand {
     const fv_quant_row *rows;
 } operand;
 
-static operand operand_a(const plan *p) { return (operand){.x = p->g->a, .ldx = p->g->lda, .n = p->g->m, .width = p->mr, .turned = !p->g->a_t, .rows = p->rows}; }
+static operand operand_a(const plan *p) { return (operand){.x = p->g->a, .ldx = p->g->lda, .n = p->g->m, .width = p->mr, .turned = !p->g->a_t}; }
 static operand operand_b(const plan *p) { return (operand){.x = p->g->b, .ldx = p->g->ldb, .n = p->g->n, .width = p->nr, .turned = p->g->b_t}; }
 
 /* To the nearest bf16, ties to even; what is no number stays none. */
@@ -161,23 +180,38 @@ static void pack_panels(const plan *p, const operand *o, float *out, int64_t dis
     }
 }
 
-/* Blocks follow each other; in a block, panels. */
+/* Where a panel begins in packed B: blocks follow each other; in a block, panels. */
 static int64_t b_offset(const plan *p, int64_t block, int64_t panel)
 {
     return block * p->k_block * p->n_panels * p->nr + panel * block_k(p->k, p->k_block, block) * p->nr;
 }
 
-static int64_t a_offset(const plan *p, int64_t block, int64_t panel)
+/* The same in a room's A, of `panels` panels. */
+static int64_t a_offset(const plan *p, int64_t block, int64_t panel, int64_t panels)
 {
-    return block * p->k_block * p->slab * p->mr + (panel - p->slab_begin) * block_k(p->k, p->k_block, block) * p->mr;
+    return (block * p->k_block * panels + panel * block_k(p->k, p->k_block, block)) * p->mr;
 }
 
-/* A packing task: some panels of one block. */
+/* Panels [first, first + count) of A, into the thread's room. */
+static void pack_a(const plan *p, const room *r, int64_t first, int64_t count)
+{
+    operand o = operand_a(p);
+    if (p->int8) {
+        int64_t row = first * p->mr;
+        fv_quantize_rows(r->rows, p->g, p->int8, row, min64(count * p->mr, p->g->m - row));
+        o.rows = r->rows - row;
+    }
+    for (int64_t block = 0; block < p->k_blocks; block++) {
+        int64_t k = block_k(p->k, p->k_block, block);
+        pack_panels(p, &o, r->a + a_offset(p, block, 0, count), k * p->mr, block * p->k_block, k, first, count);
+    }
+}
+
+/* Packing B for many products: a task takes some panels of one block. */
 typedef struct packing {
     const plan *p;
-    float *b;               /* where B goes; NULL: A's slab is packed */
-    int64_t panels, begin;  /* how many in all, the first one's number */
-    int64_t group;          /* panels of a task */
+    float *b;
+    int64_t group; /* panels of a task */
 } packing;
 
 static void pack_task(void *arg, int64_t task, int worker)
@@ -185,20 +219,17 @@ static void pack_task(void *arg, int64_t task, int worker)
     (void)worker;
     const packing *w = arg;
     const plan *p = w->p;
-    int64_t groups = ceil_div(w->panels, w->group), block = task / groups, first = task % groups * w->group;
-    int64_t k = block_k(p->k, p->k_block, block), panel = w->begin + first;
-    operand o = w->b ? operand_b(p) : operand_a(p);
-    float *out = w->b ? w->b + b_offset(p, block, panel) : p->a + a_offset(p, block, panel);
-    pack_panels(p, &o, out, k * o.width, block * p->k_block, k, panel, min64(w->group, w->panels - first));
+    int64_t groups = ceil_div(p->n_panels, w->group), block = task / groups, first = task % groups * w->group;
+    int64_t k = block_k(p->k, p->k_block, block);
+    operand o = operand_b(p);
+    pack_panels(p, &o, w->b + b_offset(p, block, first), k * p->nr, block * p->k_block, k, first, min64(w->group, p->n_panels - first));
 }
 
-static void pack_all(const plan *p, float *b, fv_pool *pool)
+static void pack_b(const plan *p, float *b, fv_pool *pool)
 {
-    packing w = {.p = p, .b = b, .panels = b ? p->n_panels : p->slab_end - p->slab_begin, .begin = b ? 0 : p->slab_begin};
-    int64_t width = b ? p->nr : p->mr;
-    w.group = max64(1, PACK_FLOATS / (width * p->k_block));
-    bool small = w.panels * width * p->k <= 2 * PACK_FLOATS;
-    fv_pool_run(small ? NULL : pool, p->k_blocks * ceil_div(w.panels, w.group), pack_task, &w);
+    packing w = {.p = p, .b = b, .group = max64(1, PACK_FLOATS / (p->nr * p->k_block))};
+    bool small = p->n_panels * p->nr * p->k <= 2 * PACK_FLOATS;
+    fv_shares_run(small ? NULL : pool, p->k_blocks * ceil_div(p->n_panels, w.group), pack_task, &w);
 }
 
 static fv_packed *packed_new(const fv_gemm *g, fv_pool *pool, fv_err *err)
@@ -212,7 +243,7 @@ static fv_packed *packed_new(const fv_gemm *g, fv_pool *pool, fv_err *err)
         fv_packed_free(packed);
         return NULL;
     }
-    pack_all(&p, packed->panels, pool);
+    pack_b(&p, packed->panels, pool);
     return packed;
 }
 
@@ -256,33 +287,51 @@ static void finish_tile(const plan *p, int64_t i, int64_t j, int rows, int cols)
     p->isa->epilogue(g->c + i * g->ldc + j, g->ldc, rows, cols, &e);
 }
 
-/* The sums of one tile; in int8 they become floats with the last block. */
-static void compute_tile(const plan *p, const float *b, int64_t block, int64_t panel, int64_t q, int rows, int cols)
+/* The rectangle of a task: panels [first, last) of A against [from, to) of B. */
+typedef struct rectangle { int64_t first, last, from, to; } rectangle;
+
+static rectangle rectangle_of(const plan *p, int64_t task)
+{
+    int64_t columns = ceil_div(p->n_panels, p->tile_n), first = task / columns * p->tile_m, from = task % columns * p->tile_n;
+    return (rectangle){.first = first, .last = min64(first + p->tile_m, p->m_panels), .from = from, .to = min64(from + p->tile_n, p->n_panels)};
+}
+
+/* The sums of one tile, of panels q of A and `panel` of B; in int8 they become floats with the last block. */
+static void compute_tile(const plan *p, const room *r, const rectangle *t, const float *b, int64_t block, int64_t panel, int64_t q, int rows, int cols)
 {
     const fv_gemm *g = p->g;
     int64_t i = q * p->mr, j = panel * p->nr, k = block_k(p->k, p->k_block, block);
     float *c = g->c + i * g->ldc + j;
-    const float *a = p->a + a_offset(p, block, q);
+    const float *a = r->a + a_offset(p, block, q - t->first, t->last - t->first);
     bool add = g->add || block > 0;
     if (p->int8) {
-        fv_dequant d = {p->rows + i, g->packed->scales + j, g->packed->sums + j};
+        fv_dequant d = {r->rows + (q - t->first) * p->mr, g->packed->scales + j, g->packed->sums + j};
         p->int8->tile(c, g->ldc, a, p->mr, b, p->nr, k, rows, cols, add, block + 1 == p->k_blocks ? &d : NULL);
     } else {
         (p->bf16 ? p->bf16->tile : p->isa->tile)(c, g->ldc, a, p->mr, b, p->nr, k, rows, cols, add);
     }
 }
 
+/* Asks for what the epilogue will read: it lies far apart, and a tile takes longer than memory. */
+static void expect_residual(const fv_gemm *g, int64_t i, int64_t j, int rows, int cols)
+{
+    for (int row = 0; row < rows; row++) {
+        for (int col = 0; col < cols; col += 16) __builtin_prefetch(g->residual + (i + row) * g->ldres + j + col);
+    }
+}
+
 /* One panel of B against the task's panels of A. */
-static void compute_panel(const plan *p, const float *b, int64_t block, int64_t panel, int64_t first, int64_t last)
+static void compute_panel(const plan *p, const room *r, const rectangle *t, const float *b, int64_t block, int64_t panel)
 {
     const fv_gemm *g = p->g;
     int64_t j = panel * p->nr;
     int cols = (int)min64(p->nr, g->n - j);
     bool finish = block + 1 == p->k_blocks && has_epilogue(g);
-    for (int64_t q = first; q < last; q++) {
+    for (int64_t q = t->first; q < t->last; q++) {
         int64_t i = q * p->mr;
         int rows = (int)min64(p->mr, g->m - i);
-        compute_tile(p, b, block, panel, q, rows, cols);
+        if (finish && g->residual) expect_residual(g, i, j, rows, cols);
+        compute_tile(p, r, t, b, block, panel, q, rows, cols);
         if (finish) finish_tile(p, i, j, rows, cols);
     }
 }
@@ -290,15 +339,17 @@ static void compute_panel(const plan *p, const float *b, int64_t block, int64_t 
 static void compute_task(void *arg, int64_t task, int worker)
 {
     const plan *p = arg;
-    int64_t columns = ceil_div(p->n_panels, p->tile_n);
-    int64_t first = p->slab_begin + task / columns * p->tile_m, last = min64(first + p->tile_m, p->slab_end);
-    int64_t from = task % columns * p->tile_n, to = min64(from + p->tile_n, p->n_panels);
-    float *own = p->own + worker * own_floats(p);
+    rectangle t = rectangle_of(p, task);
     operand b = operand_b(p);
+    room r = room_of(p, worker);
+    if (*r.held != t.first) {
+        pack_a(p, &r, t.first, t.last - t.first);
+        *r.held = t.first;
+    }
     for (int64_t block = 0; block < p->k_blocks; block++) {
-        for (int64_t panel = from; panel < to; panel++) {
-            if (p->b_as_needed) pack_panels(p, &b, own, 0, block * p->k_block, block_k(p->k, p->k_block, block), panel, 1);
-            compute_panel(p, p->b_as_needed ? own : p->b + b_offset(p, block, panel), block, panel, first, last);
+        for (int64_t panel = t.from; panel < t.to; panel++) {
+            if (!p->g->packed) pack_panels(p, &b, r.b, 0, block * p->k_block, block_k(p->k, p->k_block, block), panel, 1);
+            compute_panel(p, &r, &t, p->g->packed ? p->g->packed->panels + b_offset(p, block, panel) : r.b, block, panel);
         }
     }
 }
@@ -326,17 +377,7 @@ void fv_gemm_run(const fv_gemm *g, fv_pool *pool, void *scratch)
     FV_ASSERT(!g->packed || (g->packed->k == g->k && g->packed->n == g->n));
     plan p = make_plan(g);
     FV_ASSERT(!p.int8 || (g->packed && !g->a_t && !g->add));
-    p.a = scratch;
-    float *b = p.a + slab_floats(&p);
-    p.own = b + b_floats(&p);
-    p.rows = p.int8 ? (fv_quant_row *)p.own : NULL; /* its B is packed: no thread has a panel of its own */
-    p.b = g->packed ? g->packed->panels : b;
-    if (p.int8) fv_quantize_rows(p.rows, g, p.int8, pool);
-    if (b_floats(&p)) pack_all(&p, b, pool);
-    for (p.slab_begin = 0; p.slab_begin < p.m_panels; p.slab_begin = p.slab_end) {
-        p.slab_end = min64(p.slab_begin + p.slab, p.m_panels);
-        pack_all(&p, NULL, pool);
-        int64_t tasks = ceil_div(p.slab_end - p.slab_begin, p.tile_m) * ceil_div(p.n_panels, p.tile_n);
-        fv_pool_run(tasks > 1 ? pool : NULL, tasks, compute_task, &p);
-    }
+    p.rooms = scratch;
+    for (int i = 0; i < fv_pool_threads(pool); i++) *room_of(&p, i).held = -1;
+    fv_shares_run(pool, ceil_div(p.m_panels, p.tile_m) * ceil_div(p.n_panels, p.tile_n), compute_task, &p);
 }

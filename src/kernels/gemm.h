@@ -14,8 +14,8 @@ struct fv_packed {
     int32_t *sums;           /* and of its weights */
 };
 
-/* int8: how each row of A is quantised, into rows[g->m]. */
-void fv_quantize_rows(fv_quant_row *rows, const fv_gemm *g, const fv_int8_table *table, fv_pool *pool);
+/* int8: how rows [first, first + count) of A are quantised, into rows[count]. */
+void fv_quantize_rows(fv_quant_row *rows, const fv_gemm *g, const fv_int8_table *table, int64_t first, int64_t count);
 
 /* Longest run of words along k that a block holds; a panel's blocks follow each other. */
 int64_t fv_gemm_k_block(int64_t words);

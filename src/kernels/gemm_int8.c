@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "kernels/gemm.h"
 
-enum { MOST_K = 65536, ROWS_PER_TASK = 16 };
+enum { MOST_K = 65536 };
 
 static int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -29,28 +29,13 @@ static fv_quant_row quant_row(float low, float high)
     return (fv_quant_row){.scale = scale, .inverse = 1 / scale, .zero = (int32_t)rintf(-low / scale)};
 }
 
-typedef struct ranging {
-    const fv_gemm *g;
-    const fv_int8_table *table;
-    fv_quant_row *rows;
-} ranging;
-
-static void range_task(void *arg, int64_t task, int worker)
+void fv_quantize_rows(fv_quant_row *rows, const fv_gemm *g, const fv_int8_table *table, int64_t first, int64_t count)
 {
-    (void)worker;
-    const ranging *w = arg;
-    const fv_gemm *g = w->g;
-    for (int64_t i = task * ROWS_PER_TASK; i < min64((task + 1) * ROWS_PER_TASK, g->m); i++) {
+    for (int64_t i = 0; i < count; i++) {
         float low, high;
-        w->table->range(g->a + i * g->lda, g->k, &low, &high);
-        w->rows[i] = quant_row(low, high);
+        table->range(g->a + (first + i) * g->lda, g->k, &low, &high);
+        rows[i] = quant_row(low, high);
     }
-}
-
-void fv_quantize_rows(fv_quant_row *rows, const fv_gemm *g, const fv_int8_table *table, fv_pool *pool)
-{
-    ranging w = {.g = g, .table = table, .rows = rows};
-    fv_pool_run(g->m * g->k > 1 << 16 ? pool : NULL, (g->m + ROWS_PER_TASK - 1) / ROWS_PER_TASK, range_task, &w);
 }
 
 /* ---- Weights ------------------------------------------------------------------------------ */

@@ -3,6 +3,7 @@
  *
  *   dispatch.c         picks the table: FOVEA_ISA=plain|avx2|avx512|neon forces one
  *   gemm.c             packing, blocking, epilogue, in float32 and bf16
+ *   shares.c           which thread begins with which tasks, so that caches keep their worth
  *   gemm_int8.c        what int8 adds: scales, quantising, dequantising
  *   attention.c        how a batch is cut, bounds; forward: tiles with an online softmax
  *   attention_backward.c  the gradients, from weights made again

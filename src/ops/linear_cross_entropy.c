@@ -45,7 +45,8 @@ static int64_t even(int64_t n, int64_t most)
 
 static int64_t tile_rows(const fv_node *node) { return even(node->in[X]->rows, TILE_ROWS); }
 static int64_t tile_columns(const fv_node *node) { return even(node->in[W]->rows, TILE_COLUMNS); }
-static size_t logits_bytes(const fv_node *node) { return ((size_t)(tile_rows(node) * tile_columns(node)) * sizeof(float) + 63) / 64 * 64; }
+/* Of the largest tile that so many rows or fewer make. */
+static size_t logits_bytes(const fv_node *node) { return ((size_t)(min64(node->in[X]->rows, TILE_ROWS) * tile_columns(node)) * sizeof(float) + 63) / 64 * 64; }
 
 static int64_t counted(const fv_node *node)
 {
@@ -113,17 +114,19 @@ static fv_status check_args(const fv_node *node, fv_err *err)
     return FV_OK;
 }
 
-/* The last tiles are smaller, which need not mean that their products ask for less. */
+/* The last tiles are smaller, which need not mean that their products ask for less; and fewer rows may make larger tiles.
+ * Room is made for all of them, so that a batch with fewer rows fits in. */
 static void find_scratch(fv_node *node)
 {
-    int64_t rows = tile_rows(node), columns = tile_columns(node), n_rows = node->in[X]->rows, n_columns = node->in[W]->rows;
+    int64_t n_rows = node->in[X]->rows, n_columns = node->in[W]->rows;
+    const int64_t rows[] = {min64(n_rows, TILE_ROWS), tile_rows(node), n_rows % tile_rows(node)}, columns[] = {tile_columns(node), n_columns % tile_columns(node)};
     size_t forward = 0, backward = 0;
-    for (int last = 0; last < 4; last++) {
-        tile t = {.rows = last & 1 ? n_rows % rows : rows, .columns = last & 2 ? n_columns % columns : columns};
+    for (int i = 0; i < 6; i++) {
+        tile t = {.rows = rows[i / 2], .columns = columns[i % 2]};
         fv_gemm products[] = {logits_product(node, &t), input_product(node, &t, (fv_grad_to){0}), weight_product(node, &t, (fv_grad_to){0})};
         if (!t.rows || !t.columns) continue;
         forward = larger(forward, fv_gemm_scratch(&products[0], node->threads));
-        for (int i = 0; i < 3; i++) backward = larger(backward, fv_gemm_scratch(&products[i], node->threads));
+        for (int k = 0; k < 3; k++) backward = larger(backward, fv_gemm_scratch(&products[k], node->threads));
     }
     node->scratch_forward = logits_bytes(node) + forward;
     node->scratch_backward = logits_bytes(node) + backward;

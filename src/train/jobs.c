@@ -9,7 +9,7 @@ enum { MAX_JOBS = 64, MAX_LIST_BYTES = 1 << 20 };
 
 const fv_objective *fv_objective_of(fv_labels kind)
 {
-    return kind == FV_LABELS_NONE ? &fv_objective_mlm : &fv_objective_classify;
+    return kind == FV_LABELS_NONE ? &fv_objective_mlm : kind == FV_LABELS_TAGS ? &fv_objective_tag : &fv_objective_classify;
 }
 
 /* ---- Rows and labels ---- */
@@ -30,6 +30,9 @@ static fv_status check_labels(const fv_job *job, fv_err *err)
     fv_shown shown;
     if (job->head->kind == FV_LABELS_SINGLE && labels->n < 2)
         return FV_FAIL(err, FV_E_INPUT, "%s: all %zu rows have the label %s; a classifier needs at least two", job->train.path, job->train.data.n, fv_show(&shown, labels->names[0], strlen(labels->names[0])));
+    if (job->head->kind == FV_LABELS_TAGS && labels->n < 1) return FV_FAIL(err, FV_E_INPUT, "%s: no words in any text; expected words and their tags", job->train.path);
+    if (job->head->kind == FV_LABELS_TAGS && labels->n < 2)
+        return FV_FAIL(err, FV_E_INPUT, "%s: all words have the tag %s; expected at least two tags", job->train.path, fv_show(&shown, labels->names[0], strlen(labels->names[0])));
     if (job->head->kind == FV_LABELS_MULTI && labels->n < 1) return FV_FAIL(err, FV_E_INPUT, "%s: no row has a label", job->train.path);
     return FV_OK;
 }
@@ -209,6 +212,8 @@ static void release_part(fv_part *part)
 {
     fv_sampler_release(&part->sampler);
     fv_token_rows_release(&part->rows);
+    fv_word_rows_release(&part->words);
+    fv_free(part->tags);
     fv_feature_rows_release(&part->features);
     fv_dataset_release(&part->data);
     fv_free(part->kinds);

@@ -1,10 +1,11 @@
 /* Figures of tagged sentences. Running models and laying tags on words are others'. Each sentence is
- * first boiled down to five counts, so that a resample is nothing but sums.
+ * first boiled down to a few sums, so that a resample is nothing but sums.
  *
  * The trap: a span is right only as a whole. Its tags may all be right and it still be wrong, when the
  * prediction runs on into the next word; so spans are compared, never tags, for all but accuracy. */
 #include "train/spans.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -16,6 +17,8 @@
 typedef struct counts {
     int64_t words, right;            /* words, and those with the right tag */
     int64_t truth, predicted, hits;  /* spans */
+    int64_t with_loss;
+    double loss;
 } counts;
 
 typedef struct judged {
@@ -38,7 +41,7 @@ static double f1(int64_t hits, int64_t predicted, int64_t truth) { return share(
 /* What a name's spans are scored under; NULL for O. */
 static const char *type_name(const judged *all, int name)
 {
-    fv_tag tag;
+    fv_tag_name tag;
     if (!all->spans) return all->p->names[name];
     fv_tag_parse(all->p->names[name], &tag);
     return tag.part == FV_TAG_OUT ? NULL : tag.type;
@@ -105,13 +108,18 @@ static void judge_spans(judged *all, size_t sentence, counts *c)
 static counts judge_words(const fv_tag_predictions *p, size_t sentence)
 {
     counts c = {.words = (int64_t)(p->offsets[sentence + 1] - p->offsets[sentence])};
-    for (size_t i = p->offsets[sentence]; i < p->offsets[sentence + 1]; i++) c.right += p->truth[i] >= 0 && p->truth[i] == p->predicted[i];
+    for (size_t i = p->offsets[sentence]; i < p->offsets[sentence + 1]; i++) {
+        c.right += p->truth[i] >= 0 && p->truth[i] == p->predicted[i];
+        if (!p->losses || isnan(p->losses[i])) continue;
+        c.with_loss++;
+        c.loss += (double)p->losses[i];
+    }
     return c;
 }
 
 /* ---- Figures ------------------------------------------------------------------------------ */
 
-static const char *const figure_names[] = {"accuracy", "precision", "recall", "f1"};
+static const char *const span_figures[] = {"accuracy", "precision", "recall", "f1", "loss"}, *const tag_figures[] = {"accuracy", "loss"};
 
 static void measure(const void *rows, fv_rng *chance, void *scratch, double *figures)
 {
@@ -122,18 +130,24 @@ static void measure(const void *rows, fv_rng *chance, void *scratch, double *fig
         const counts *c = &all->sentences[fv_bootstrap_draw(chance, i, all->p->n)];
         sum.words += c->words, sum.right += c->right;
         sum.truth += c->truth, sum.predicted += c->predicted, sum.hits += c->hits;
+        sum.loss += c->loss, sum.with_loss += c->with_loss;
     }
-    figures[0] = share(sum.right, sum.words);
-    if (!all->spans) return;
-    figures[1] = share(sum.hits, sum.predicted);
-    figures[2] = share(sum.hits, sum.truth);
-    figures[3] = f1(sum.hits, sum.predicted, sum.truth);
+    *figures++ = share(sum.right, sum.words);
+    if (all->spans) {
+        *figures++ = share(sum.hits, sum.predicted);
+        *figures++ = share(sum.hits, sum.truth);
+        *figures++ = f1(sum.hits, sum.predicted, sum.truth);
+    }
+    if (all->p->losses) *figures = sum.with_loss ? sum.loss / (double)sum.with_loss : 0;
 }
 
 static fv_status run_bootstrap(fv_report *report, const judged *all, fv_pool *pool, fv_err *err)
 {
-    fv_bootstrap b = {.measure = measure, .rows = all, .names = figure_names, .n_figures = all->spans ? FV_COUNT(figure_names) : 1,
-                      .seed = all->p->seed, .values_only = all->p->values_only};
+    size_t n = all->spans ? FV_COUNT(span_figures) : FV_COUNT(tag_figures);
+    fv_bootstrap b = {
+        .measure = measure, .rows = all, .names = all->spans ? span_figures : tag_figures, .n_figures = n - !all->p->losses,
+        .seed = all->p->seed, .values_only = all->p->values_only,
+    };
     return fv_bootstrap_run(report, &b, pool, err);
 }
 

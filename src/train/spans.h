@@ -9,8 +9,9 @@
  *   accuracy           share of words with the right tag
  *   precision, recall  share of the spans predicted, of the true spans, that are in the other too: the same
  *   f1                 first and last word and the same type (micro averages over all types)
- * When the names are no tags of spans (parts of speech), accuracy is the only one, and the scores are
- * those of tags instead of types. A quotient is 0 where it would divide by 0. */
+ *   loss               mean of `losses`, when they are given
+ * When the names are no tags of spans (parts of speech), there are accuracy and loss only, and
+ * the scores are those of tags instead of types. A quotient is 0 where it would divide by 0. */
 #ifndef FV_TRAIN_SPANS_H
 #define FV_TRAIN_SPANS_H
 
@@ -22,6 +23,7 @@ typedef struct fv_tag_predictions {
     const size_t *offsets;      /* [n + 1]: sentence i has words offsets[i] .. offsets[i + 1] */
     const int32_t *truth;       /* [words]: a place in names, or -1 for a tag that has none: never right, in no span */
     const int32_t *predicted;   /* the same; -1 where the text was cut */
+    const float *losses;        /* [words] -ln(score of the truth), NaN for words that do not count; or NULL */
     const char *const *names;   /* [n_names] */
     int n_names;
     uint64_t seed;              /* of the intervals, which resample sentences */

@@ -13,6 +13,7 @@
 #define FV_TRAIN_TRAINING_H
 
 #include "infer/masked.h"
+#include "infer/words.h"
 #include "train/record.h"
 #include "train/shards.h"
 #include "train/wide_fit.h"
@@ -42,6 +43,8 @@ typedef struct fv_part {
     fv_dataset data;
     fv_token_rows rows;
     fv_feature_rows features; /* with a wide part */
+    fv_word_rows words; /* with tags: instead of rows */
+    int32_t *tags;      /* [words.n]: the truth */
     uint8_t *kinds;     /* of tokens, where words are hidden: fv_token_kind */
     fv_sampler sampler;
     float *logits;      /* of the last validation, as the objective lays them out; NULL for training rows */
@@ -119,7 +122,7 @@ typedef struct fv_objective {
     bool splits;                     /* a long text takes several rows instead of losing its end */
 } fv_objective;
 
-extern const fv_objective fv_objective_classify, fv_objective_mlm;
+extern const fv_objective fv_objective_classify, fv_objective_mlm, fv_objective_tag;
 const fv_objective *fv_objective_of(fv_labels kind);
 
 /* Jobs and heads from the options, rows and labels from their files. */

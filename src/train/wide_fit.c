@@ -11,8 +11,8 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
-enum { LANES = 16, MAX_PASSES = 100, FULL_PASS = 5 };
-static const float tolerance = 0.1f; /* of a slope of the dual, at most: beyond it answers no longer change */
+enum { LANES = 16, MAX_PASSES = 300, FULL_PASS = 5 };
+static const float tolerance = 0.05f; /* of a slope of the dual, at most: answers change no more */
 static const double grid[] = {0.1, 0.3, 1, 3, 10};
 
 /* Rows of several parts, one after the other. */

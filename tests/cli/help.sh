@@ -5,6 +5,7 @@
 commands='train
 eval
 classify
+tag
 explain
 tokenizer train
 tokenizer encode

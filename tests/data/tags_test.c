@@ -47,7 +47,7 @@ static void one_word(void **state)
 
 static void expect_tag(const char *name, fv_tag_part part, const char *type)
 {
-    fv_tag tag;
+    fv_tag_name tag;
     assert_true(fv_tag_parse(name, &tag));
     assert_int_equal(tag.part, part);
     assert_string_equal(tag.type, type);
@@ -56,7 +56,7 @@ static void expect_tag(const char *name, fv_tag_part part, const char *type)
 static void tags(void **state)
 {
     (void)state;
-    fv_tag tag;
+    fv_tag_name tag;
     expect_tag("O", FV_TAG_OUT, "_");
     expect_tag("B-LOC", FV_TAG_BEGIN, "LOC");
     expect_tag("I-a-b", FV_TAG_IN, "a-b");
@@ -98,7 +98,7 @@ static void expect_spans_of(const char *text, bool single, const char *spans)
     }
     fv_span_walk walk = {.names = names, .tags = numbers, .n = n, .single = single};
     for (fv_tag_span span; fv_span_next(&walk, &span);) {
-        fv_tag tag;
+        fv_tag_name tag;
         fv_tag_parse(names[span.tag], &tag);
         len += (size_t)snprintf(found + len, sizeof found - len, "%s%zu-%zu %s", len ? ", " : "", span.begin, span.end, single ? names[span.tag] : tag.type);
     }

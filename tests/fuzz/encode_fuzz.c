@@ -1,4 +1,4 @@
-/* Any bytes as a text, by tokenizers of our own with each normaliser, and by WordPiece. The first byte
+/* Any bytes as a text, by tokenizers of our own with each normaliser, by WordPiece and by unigram. The first byte
  * picks one. Without normalisation tokens tile the text and decode to it; with it, offsets never leave the text or go
  * back. The way of a long word gives the ids of the short word's, as far as both can be asked. */
 #include <stdlib.h>
@@ -8,8 +8,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define N_KINDS 8
+#define N_KINDS 10
 #define WORDPIECE 6 /* and 7: lower case */
+#define UNIGRAM 8   /* the same */
 static fv_tokenizer *tokenizers[N_KINDS];
 
 static void promise(bool kept)
@@ -39,9 +40,9 @@ static const fv_tokenizer *tokenizer_of(int kind)
         fv_tokenizer_options_init(&o);
         o.vocab = 350;
         o.min_count = 1;
-        o.kind = kind >= WORDPIECE ? FV_TOKENIZER_WORDPIECE : FV_TOKENIZER_BPE;
+        o.kind = kind >= UNIGRAM ? FV_TOKENIZER_UNIGRAM : kind >= WORDPIECE ? FV_TOKENIZER_WORDPIECE : FV_TOKENIZER_BPE;
         o.normalize = (fv_normalize)(kind % 3);
-        o.lowercase = kind >= WORDPIECE ? kind > WORDPIECE : kind >= 3;
+        o.lowercase = kind >= WORDPIECE ? kind % 2 : kind >= 3;
         promise((tokenizers[kind] = fv_tokenizer_train(&o, next_text, &at, NULL)) != NULL);
     }
     return tokenizers[kind];

@@ -107,7 +107,7 @@ static void short_texts(void **state)
     assert_int_equal(rows.begins[2], 10);
     assert_int_equal(rows.ends[2], 16);
     fv_encoding e = {0};
-    assert_int_equal(fv_tokenizer_encode(tokenizer, texts[0].text, strlen(texts[0].text), NULL, 0, true, &e, NULL), FV_OK);
+    assert_int_equal(fv_tokenizer_encode(tokenizer, "we found silver", 15, NULL, 0, true, &e, NULL), FV_OK); /* one space */
     assert_int_equal(rows.tokens.offsets[1], e.n);
     assert_memory_equal(rows.tokens.ids, e.ids, e.n * sizeof *e.ids);
     assert_int_equal(rows.tokens.max_len, e.n);

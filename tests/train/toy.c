@@ -101,6 +101,31 @@ const char *toy_numbers(const char *name, int first, int last)
     return path;
 }
 
+static void put_words(FILE *file, const char *text)
+{
+    for (size_t n; *text; text += n + (text[n] == ' ')) {
+        n = strcspn(text, " ");
+        fprintf(file, "%.*s\tO\n", (int)n, text);
+    }
+}
+
+const char *toy_tags(const char *name, int first, int last)
+{
+    const char *path;
+    FILE *file = begin(&path, name, "# words and what they are");
+    for (int i = first; i < last; i++) {
+        const char *label = labels[i % 3];
+        put_words(file, filler(i));
+        if (i / 18 % 2) fprintf(file, "old\tB-%s\n%s\tI-%s\n", label, word(i % 3, i / 3), label);
+        else fprintf(file, "%s\tB-%s\n", word(i % 3, i / 3), label);
+        if (i / 5 % 2) put_words(file, "old and");
+        put_words(file, ending(i));
+        putc('\n', file);
+    }
+    assert_int_equal(fclose(file), 0);
+    return path;
+}
+
 void toy_options(fv_train_options *o, const char *train, const char *valid, const char *out)
 {
     fv_train_options_init(o);
@@ -145,6 +170,19 @@ const char *toy_model(void)
     if (*folder) return folder;
     fv_train_options o;
     toy_options(&o, toy_classes("toy-train.tsv", 0, 180), toy_classes("toy-valid.tsv", 180, 270), "toy-model");
+    o.steps = 150;
+    toy_train(&o);
+    snprintf(folder, sizeof folder, "%s", o.out);
+    return folder;
+}
+
+const char *toy_tag_model(void)
+{
+    static char folder[FV_PATH_MAX];
+    if (*folder) return folder;
+    fv_train_options o;
+    toy_options(&o, toy_tags("toy-train.conll", 0, 180), toy_tags("toy-valid.conll", 180, 270), "toy-tags");
+    o.task = FV_TASK_TAG;
     o.steps = 150;
     toy_train(&o);
     snprintf(folder, sizeof folder, "%s", o.out);

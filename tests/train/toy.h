@@ -10,6 +10,7 @@ const char *toy_classes(const char *name, int first, int last);  /* text, label:
 const char *toy_pairs(const char *name, int first, int last);    /* text, text2, label: same | other, told by both */
 const char *toy_sets(const char *name, int first, int last);     /* text, label: one to three names, each told by a word */
 const char *toy_numbers(const char *name, int first, int last);  /* text, label: a number, the sum of two words' */
+const char *toy_tags(const char *name, int first, int last);     /* CoNLL: berry | metal | river spans of a word, or of "old" and a word; "old" alone is none */
 const char *toy_text(const char *name, const char *text);
 
 /* One layer of 32 numbers, no wide part, no waiting: o->train, valid and out are copied paths of scratch files NAME. */
@@ -20,6 +21,8 @@ void toy_train(const fv_train_options *o);
 const char *toy_hash(const char *folder);
 /* The model of a short training on toy_classes, made at the first call: its folder. */
 const char *toy_model(void);
+/* The same on toy_tags. */
+const char *toy_tag_model(void);
 fv_model *toy_open(const char *folder);
 /* A file of a folder as text; good until the next call. */
 const char *toy_read(const char *folder, const char *name);

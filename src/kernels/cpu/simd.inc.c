@@ -163,24 +163,33 @@ static void turn(float *out, const float *x, int64_t ldx, float scale, int64_t u
 
 /* The heart: rows × vectors of sums held in registers while k runs. a's element (i, l) lies at
  * a[i·a_row + l·a_step]. */
-INLINE void tile_sums(vf sum[MR][2], const float *a, int64_t a_row, int64_t a_step, const float *b, int64_t b_step, int64_t k, int rows, int vectors)
+INLINE void tile_step(vf sum[MR][2], const float *a, int64_t a_row, const float *b, int rows, int vectors)
 {
+    vf y[2];
+    UNROLL
+    for (int j = 0; j < vectors; j++) y[j] = vf_load(b + j * VL);
+    UNROLL
+    for (int i = 0; i < rows; i++) {
+        vf x = vf_set(a[i * a_row]);
+        UNROLL
+        for (int j = 0; j < vectors; j++) sum[i][j] = vf_fma(x, y[j], sum[i][j]);
+    }
+}
+
+/* c is fetched meanwhile, a row at each of the first steps: all at once would keep b waiting. */
+INLINE void tile_sums(vf sum[MR][2], float *c, int64_t ldc, const float *a, int64_t a_row, int64_t a_step, const float *b, int64_t b_step, int64_t k, int rows, int vectors)
+{
+    int64_t l = 0;
     UNROLL
     for (int i = 0; i < rows; i++) {
         UNROLL
         for (int j = 0; j < vectors; j++) sum[i][j] = vf_zero();
     }
-    for (int64_t l = 0; l < k; l++) {
-        vf y[2];
-        UNROLL
-        for (int j = 0; j < vectors; j++) y[j] = vf_load(b + l * b_step + j * VL);
-        UNROLL
-        for (int i = 0; i < rows; i++) {
-            vf x = vf_set(a[i * a_row + l * a_step]);
-            UNROLL
-            for (int j = 0; j < vectors; j++) sum[i][j] = vf_fma(x, y[j], sum[i][j]);
-        }
+    for (int64_t first = k < rows ? k : rows; l < first; l++) {
+        for (int j = 0; j < vectors; j += 16 / VL) vf_expect(c + l * ldc + j * VL);
+        tile_step(sum, a + l * a_step, a_row, b + l * b_step, rows, vectors);
     }
+    for (; l < k; l++) tile_step(sum, a + l * a_step, a_row, b + l * b_step, rows, vectors);
 }
 
 INLINE void tile_give(float *c, int64_t ldc, vf sum[MR][2], int rows, int vectors, int64_t cols, bool add)
@@ -192,16 +201,11 @@ INLINE void tile_give(float *c, int64_t ldc, vf sum[MR][2], int rows, int vector
     }
 }
 
-/* c is fetched while k runs. Whole tiles are stored without a look at each vector's end. */
+/* Whole tiles are stored without a look at each vector's end. */
 INLINE void tile_body(float *c, int64_t ldc, const float *a, int64_t a_row, int64_t a_step, const float *b, int64_t b_step, int64_t k, int rows, int vectors, int cols, bool add)
 {
     vf sum[MR][2];
-    UNROLL
-    for (int i = 0; i < rows; i++) {
-        UNROLL
-        for (int j = 0; j < vectors; j += 16 / VL) __builtin_prefetch(c + i * ldc + j * VL, 1);
-    }
-    tile_sums(sum, a, a_row, a_step, b, b_step, k, rows, vectors);
+    tile_sums(sum, c, ldc, a, a_row, a_step, b, b_step, k, rows, vectors);
     if (cols < vectors * VL) tile_give(c, ldc, sum, rows, vectors, cols, add);
     else if (add) tile_give(c, ldc, sum, rows, vectors, vectors * VL, true);
     else tile_give(c, ldc, sum, rows, vectors, vectors * VL, false);

@@ -21,6 +21,8 @@ static inline vf vf_load_part(const float *p, int64_t left) { return _mm512_mask
 static inline void vf_store_part(float *p, vf x, int64_t left) { _mm512_mask_storeu_ps(p, lanes_below(left), x); }
 static inline void vf_stream(float *p, vf x) { _mm512_stream_ps(p, x); }
 static inline void vf_stream_end(void) { _mm_sfence(); }
+/* Will be written. An instruction by hand: compilers fetch for reading, after which another core's line must be asked for again. */
+static inline void vf_expect(float *p) { __asm__ volatile("prefetchw %0" : : "m"(*p)); }
 static inline void vf_hide(vf *x) { __asm__ volatile("" : "+v"(*x)); } /* from the compiler: it keeps work that makes or takes x */
 static inline vf vf_set(float x) { return _mm512_set1_ps(x); }
 static inline vf vf_zero(void) { return _mm512_setzero_ps(); }

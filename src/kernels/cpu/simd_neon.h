@@ -46,6 +46,7 @@ static inline vf vf_load_part(const float *p, int64_t left) { return (vf){load_s
 static inline void vf_store_part(float *p, vf x, int64_t left) { store_some(p, x.lo, left); store_some(p + 4, x.hi, left - 4); }
 static inline void vf_stream(float *p, vf x) { vf_store(p, x); } /* processors see by themselves that whole lines are written */
 static inline void vf_stream_end(void) {}
+static inline void vf_expect(float *p) { __builtin_prefetch(p, 1); } /* will be written */
 static inline void vf_hide(vf *x) { __asm__ volatile("" : "+w"(x->lo), "+w"(x->hi)); } /* from the compiler: it keeps work that makes or takes x */
 static inline vf vf_set(float x) { return (vf){vdupq_n_f32(x), vdupq_n_f32(x)}; }
 static inline vf vf_zero(void) { return vf_set(0.0f); }

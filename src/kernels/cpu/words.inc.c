@@ -45,24 +45,33 @@ static void pack_turned(float *out, int64_t width, const float *x, int64_t ldx, 
 
 /* ---- Tile --------------------------------------------------------------------------------- */
 
-INLINE void tile_sums(vs sum[MR][2], const float *a, int64_t a_step, const float *b, int64_t b_step, int64_t k, int rows, int vectors)
+INLINE void tile_step(vs sum[MR][2], const float *a, const float *b, int rows, int vectors)
 {
+    vw y[2];
+    UNROLL
+    for (int j = 0; j < vectors; j++) y[j] = vw_load(b + j * VL);
+    UNROLL
+    for (int i = 0; i < rows; i++) {
+        vw x = vw_set(a + i);
+        UNROLL
+        for (int j = 0; j < vectors; j++) sum[i][j] = vs_dot(x, y[j], sum[i][j]);
+    }
+}
+
+/* c is fetched meanwhile, as in simd.inc.c. */
+INLINE void tile_sums(vs sum[MR][2], float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, int64_t k, int rows, int vectors)
+{
+    int64_t l = 0;
     UNROLL
     for (int i = 0; i < rows; i++) {
         UNROLL
         for (int j = 0; j < vectors; j++) sum[i][j] = vs_zero();
     }
-    for (int64_t l = 0; l < k; l++) {
-        vw y[2];
-        UNROLL
-        for (int j = 0; j < vectors; j++) y[j] = vw_load(b + l * b_step + j * VL);
-        UNROLL
-        for (int i = 0; i < rows; i++) {
-            vw x = vw_set(a + l * a_step + i);
-            UNROLL
-            for (int j = 0; j < vectors; j++) sum[i][j] = vs_dot(x, y[j], sum[i][j]);
-        }
+    for (int64_t first = k < rows ? k : rows; l < first; l++) {
+        for (int j = 0; j < vectors; j += 16 / VL) vf_expect(c + l * ldc + j * VL);
+        tile_step(sum, a + l * a_step, b + l * b_step, rows, vectors);
     }
+    for (; l < k; l++) tile_step(sum, a + l * a_step, b + l * b_step, rows, vectors);
 }
 
 #define TILE_ARGS float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, int64_t k, int cols, bool add, const fv_dequant *d
@@ -70,12 +79,7 @@ INLINE void tile_sums(vs sum[MR][2], const float *a, int64_t a_step, const float
 INLINE void tile_body(TILE_ARGS, int rows, int vectors)
 {
     vs sum[MR][2];
-    UNROLL
-    for (int i = 0; i < rows; i++) {
-        UNROLL
-        for (int j = 0; j < vectors; j += 16 / VL) __builtin_prefetch(c + i * ldc + j * VL, 1);
-    }
-    tile_sums(sum, a, a_step, b, b_step, k, rows, vectors);
+    tile_sums(sum, c, ldc, a, a_step, b, b_step, k, rows, vectors);
     UNROLL
     for (int i = 0; i < rows; i++) {
         UNROLL
