@@ -15,10 +15,9 @@ static fv_head *find_head(const fv_model *m, const char *name, fv_err *err)
 {
     fv_buf names = {0};
     if (!name && m->net.n_heads == 1) return &m->net.heads[0];
-    for (int i = 0; i < m->net.n_heads; i++) {
-        if (name && strcmp(name, m->net.heads[i].name) == 0) return &m->net.heads[i];
-        fv_buf_printf(&names, NULL, "%s%s", i ? ", " : "", m->net.heads[i].name);
-    }
+    for (int i = 0; name && i < m->net.n_heads; i++)
+        if (strcmp(name, m->net.heads[i].name) == 0) return &m->net.heads[i];
+    for (int i = 0; i < m->net.n_heads; i++) fv_buf_printf(&names, NULL, "%s%s", i ? ", " : "", m->net.heads[i].name);
     fv_shown shown;
     if (name) FV_FAIL(err, FV_E_ARGUMENT, "%s: no head is called %s; it has: %s", m->folder, fv_show(&shown, name, strlen(name)), names.len ? names.data : "one without a name");
     else FV_FAIL(err, FV_E_ARGUMENT, "%s: several heads: %s; say which one (--head)", m->folder, names.data ? names.data : "");
