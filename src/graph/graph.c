@@ -295,8 +295,8 @@ static bool may_inherit(const fv_graph *graph, const fv_node *node, int i, const
 static void find_heirs(fv_graph *graph, const fv_tensor *result)
 {
     for (fv_node *node = graph->first; node; node = node->next) {
-        int then = backward_time(graph, node);
-        if (then > node->out->grad_death) node->out->grad_death = then;
+        node->out->grad_of = NULL;
+        node->out->grad_death = backward_time(graph, node);
         for (int i = 0; graph->training && i < node->n_in; i++) {
             if (!may_inherit(graph, node, i, result)) continue;
             node->in[i]->grad_of = node->out;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "kernels/attention.h"
+#include "kernels/shares.h"
 
 #ifdef FV_STRESS
 enum { QUERY_CHUNK = 32, TASK_MULTIPLY_ADDS = 1 };
@@ -307,7 +308,7 @@ void fv_attention_forward(const fv_attention *a, fv_pool *pool, void *scratch)
     f.rooms = (char *)scratch + fv_attention_cut_bytes(a);
     f.room_bytes = make_room(&r, a, f.isa, NULL);
     fv_attention_cut_make(&f.cut, a);
-    fv_pool_run(pool, f.cut.firsts[a->B], forward_task, &f);
+    fv_shares_run(pool, f.cut.firsts[a->B], forward_task, &f);
 }
 
 /* ---- For people --------------------------------------------------------------------------- */

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "kernels/attention.h"
+#include "kernels/shares.h"
 
 enum { QUERIES = FV_TILE_LD }; /* of a tile */
 
@@ -208,5 +209,5 @@ void fv_attention_backward(const fv_attention *a, const fv_attention_grad *g, fv
     b.room_bytes = make_room(&r, a, b.isa, NULL);
     b.keep = (float)(256 - b.drop) / 256.0f;
     fv_attention_cut_make(&b.cut, a);
-    fv_pool_run(pool, b.cut.firsts[a->B], backward_task, &b);
+    fv_shares_run(pool, b.cut.firsts[a->B], backward_task, &b);
 }

@@ -312,6 +312,14 @@ static void compute_tile(const plan *p, const room *r, const rectangle *t, const
     }
 }
 
+/* Asks for what the epilogue will read: it lies far apart, and a tile takes longer than memory. */
+static void expect_residual(const fv_gemm *g, int64_t i, int64_t j, int rows, int cols)
+{
+    for (int row = 0; row < rows; row++) {
+        for (int col = 0; col < cols; col += 16) __builtin_prefetch(g->residual + (i + row) * g->ldres + j + col);
+    }
+}
+
 /* One panel of B against the task's panels of A. */
 static void compute_panel(const plan *p, const room *r, const rectangle *t, const float *b, int64_t block, int64_t panel)
 {
@@ -322,6 +330,7 @@ static void compute_panel(const plan *p, const room *r, const rectangle *t, cons
     for (int64_t q = t->first; q < t->last; q++) {
         int64_t i = q * p->mr;
         int rows = (int)min64(p->mr, g->m - i);
+        if (finish && g->residual) expect_residual(g, i, j, rows, cols);
         compute_tile(p, r, t, b, block, panel, q, rows, cols);
         if (finish) finish_tile(p, i, j, rows, cols);
     }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kernels/cpu/isa.h"
+#include "kernels/shares.h"
 
 #ifdef FV_STRESS
 enum { TASK_FLOATS = 64, COLUMN_BLOCK = 16, NORM_BLOCKS = 3 };
@@ -38,7 +39,7 @@ static void run_steps(fv_pool *pool, int64_t rows, int64_t step, void (*one)(con
 {
     job j = {.arg = arg, .one = one, .rows = rows, .step = step};
     int64_t tasks = ceil_div(rows, step);
-    if (rows > 0) fv_pool_run(tasks > 1 ? pool : NULL, tasks, job_task, &j);
+    if (rows > 0) fv_shares_run(pool, tasks, job_task, &j);
 }
 
 static void run_rows(fv_pool *pool, int64_t rows, int64_t cols, void (*one)(const void *, int64_t, int64_t), const void *arg)

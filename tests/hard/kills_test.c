@@ -176,7 +176,8 @@ static bool attempt(const way *w, life *l, tally *n)
     bool at_the_end = fv_rng_below(&chance, 3) == 0, ask = w->stops && fv_rng_below(&chance, 2);
     child c = begin_child(&o, w->threads[fv_rng_below(&chance, 3)]);
     if (at_the_end) await_last_step(&c);
-    wait_for((at_the_end ? last_seconds : whole_seconds) * fv_rng_uniform(&chance));
+    double share = fv_rng_uniform(&chance);
+    wait_for(at_the_end ? last_seconds * share * share : whole_seconds * share); /* sooner, for it is over soon */
     kill(c.pid, ask ? SIGINT : SIGKILL);
     check_kill(l, &c, at_the_end);
     int status = end_child(&c);

@@ -377,6 +377,30 @@ static void cross_entropy_of_huge_scores(void **state)
     }
 }
 
+/* Columns tile by tile, the gradient where the scores were, is what all at once gives. */
+static void cross_entropy_in_tiles(void **state)
+{
+    (void)state;
+    enum { ROWS = 9, COLS = 101, TILE = 38 };
+    const int32_t targets[ROWS] = {0, 37, 38, -1, 75, 76, 100, -1, 50};
+    for (EACH_ISA(isa)) {
+        grid x = grid_made(ROWS, COLS, 3);
+        float loss[2][ROWS], lse[2][ROWS], dx[ROWS * COLS];
+        fv_cross_entropy_forward(loss[0], lse[0], x.at, x.ld, targets, 0.1f, ROWS, COLS, pool);
+        fv_cross_entropy_backward(dx, COLS, false, x.at, x.ld, lse[0], targets, 0.1f, 0.5f, ROWS, COLS, pool);
+        for (int64_t at = 0; at < COLS; at += TILE)
+            fv_cross_entropy_tile_forward(loss[1], lse[1], x.at + at, x.ld, targets, 0.1f, ROWS, at, at + TILE < COLS ? TILE : COLS - at, COLS, pool);
+        for (int64_t at = 0; at < COLS; at += TILE)
+            fv_cross_entropy_tile_backward(x.at + at, x.ld, false, x.at + at, x.ld, lse[1], targets, 0.1f, 0.5f, ROWS, at, at + TILE < COLS ? TILE : COLS - at, COLS, pool);
+        for (int64_t r = 0; r < ROWS; r++) {
+            check_close((double)loss[1][r], (double)loss[0][r], 5e-6, "loss in tiles", r, 0);
+            for (int64_t c = 0; c < COLS; c++) check_close((double)x.at[r * x.ld + c], (double)dx[r * COLS + c], 1e-6, "gradient in tiles", r, c);
+        }
+        grid_check_guards(&x);
+        grid_free(&x);
+    }
+}
+
 /* ---- Parameters --------------------------------------------------------------------------- */
 
 static void sum_of_squares(void **state)
@@ -502,7 +526,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layer_norm), cmocka_unit_test(layer_norm_far_from_zero), cmocka_unit_test(activations), cmocka_unit_test(gelu_is_exact),
         cmocka_unit_test(copies_and_sums), cmocka_unit_test(embeddings), cmocka_unit_test(dropout), cmocka_unit_test(dropout_is_one_choice),
-        cmocka_unit_test(cross_entropy), cmocka_unit_test(cross_entropy_of_huge_scores),
+        cmocka_unit_test(cross_entropy), cmocka_unit_test(cross_entropy_of_huge_scores), cmocka_unit_test(cross_entropy_in_tiles),
         cmocka_unit_test(sum_of_squares), cmocka_unit_test(adam), cmocka_unit_test(same_bits_with_any_threads),
     };
     return cmocka_run_group_tests(tests, start, stop);
