@@ -10,20 +10,24 @@ void fv_session_options_init(fv_session_options *options)
     *options = (fv_session_options){.size = sizeof *options, .batch_tokens = 2048};
 }
 
-/* NULL when there is none of that name, or none was named and there are several. */
-static fv_head *find_head(const fv_model *m, const char *name, fv_err *err)
+/* Always NULL: there is none of that name, or none was named and there are several. */
+static fv_head *no_head(const fv_model *m, const char *name, fv_err *err)
 {
     fv_buf names = {0};
-    if (!name && m->net.n_heads == 1) return &m->net.heads[0];
-    for (int i = 0; i < m->net.n_heads; i++) {
-        if (name && strcmp(name, m->net.heads[i].name) == 0) return &m->net.heads[i];
-        fv_buf_printf(&names, NULL, "%s%s", i ? ", " : "", m->net.heads[i].name);
-    }
     fv_shown shown;
+    for (int i = 0; i < m->net.n_heads; i++) fv_buf_printf(&names, NULL, "%s%s", i ? ", " : "", m->net.heads[i].name);
     if (name) FV_FAIL(err, FV_E_ARGUMENT, "%s: no head is called %s; it has: %s", m->folder, fv_show(&shown, name, strlen(name)), names.len ? names.data : "one without a name");
     else FV_FAIL(err, FV_E_ARGUMENT, "%s: several heads: %s; say which one (--head)", m->folder, names.data ? names.data : "");
     fv_buf_release(&names);
     return NULL;
+}
+
+static fv_head *find_head(const fv_model *m, const char *name, fv_err *err)
+{
+    if (!name && m->net.n_heads == 1) return &m->net.heads[0];
+    for (int i = 0; i < m->net.n_heads && name; i++)
+        if (strcmp(name, m->net.heads[i].name) == 0) return &m->net.heads[i];
+    return no_head(m, name, err);
 }
 
 fv_session *fv_session_new(fv_model *model, const fv_session_options *options, fv_err *err)

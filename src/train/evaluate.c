@@ -49,7 +49,7 @@ fv_status fv_evaluate(fv_report *report, const fv_dataset *data, const fv_head *
     float *scores = fv_alloc(count * sizeof *scores, err);
     if (!scores) return FV_E_MEMORY;
     FV_TRY(collect_truth(&a, data, head->kind, err));
-    memcpy(scores, logits, count * sizeof *scores);
+    if (count > 0) memcpy(scores, logits, count * sizeof *scores); /* logits of no rows may be NULL, which memcpy must not be given */
     fv_infer_scores(head, scores, data->n);
     fv_predictions p = {
         .kind = head->kind, .n = data->n, .n_labels = head->outputs, .names = head->labels.names, .scores = scores,
@@ -93,7 +93,7 @@ fv_status fv_evaluate_tags(fv_report *report, const fv_dataset *data, const fv_w
     float *scores = fv_alloc(count * sizeof *scores, err), *losses = fv_alloc(words->n * sizeof *losses, err);
     if (!truth || !best || !scores || !losses) goto done;
     fv_infer_best_tags(head, words, logits, best);
-    memcpy(scores, logits, count * sizeof *scores);
+    if (count > 0) memcpy(scores, logits, count * sizeof *scores); /* logits of no rows may be NULL, which memcpy must not be given */
     fv_infer_scores(head, scores, words->n);
     measure_losses(losses, words, truth, scores, head->outputs);
     fv_tag_predictions p = {

@@ -136,6 +136,33 @@ static void unknown_labels(void **state)
     release(&set, &labels);
 }
 
+/* ---- Tags --------------------------------------------------------------------------------- */
+
+static void tags(void **state)
+{
+    (void)state;
+    fv_dataset set;
+    fv_label_set labels;
+    load(&set, &labels, FV_LABELS_TAGS, "a.tsv", "text\tlabel\nin Bad  Homburg\tO B-x I-x\n \t\nBad\tB-x \n");
+    assert_int_equal(fv_dataset_sort_labels(&set, FV_LABELS_TAGS, &labels, NULL), FV_OK);
+    assert_string_equal(labels.names[0], "B-x");
+    assert_int_equal(labels.n, 3);
+    const int32_t expected[] = {2, 0, 1};
+    assert_int_equal(set.rows[0].n_labels, 3);
+    assert_memory_equal(set.rows[0].labels, expected, sizeof expected); /* in the words' order */
+    assert_int_equal(set.rows[1].n_labels, 0);
+    assert_int_equal(set.rows[2].labels[0], 0);
+    fv_dataset_release(&set);
+
+    assert_int_equal(fv_dataset_load(&set, made_text("b.conll", "a\tO\nb\tB-y\nc\tI-x\n"), NULL, FV_LABELS_TAGS, &labels, false, NULL), FV_OK);
+    const int32_t known[] = {2, -1, 1};
+    assert_memory_equal(set.rows[0].labels, known, sizeof known);
+    assert_int_equal(set.unknown, 1);
+    release(&set, &labels);
+    expect_error(FV_LABELS_TAGS, NULL, "a.tsv", "text\tlabel\nin Homburg\tO\n", ":2: 2 words and 1 tag; expected as many, a space between them; or pass --skip-bad to leave such rows out");
+    expect_error(FV_LABELS_TAGS, NULL, "a.tsv", "text\tlabel\nHomburg\t\n", ":2: 1 word and 0 tags; expected as many, a space between them; or pass --skip-bad to leave such rows out");
+}
+
 /* ---- Several labels, numbers, none ---------------------------------------------------------- */
 
 static void several_labels(void **state)
@@ -478,6 +505,7 @@ int main(void)
         cmocka_unit_test(labels_sorted_by_bytes),
         cmocka_unit_test(a_hundred_thousand_labels),
         cmocka_unit_test(unknown_labels),
+        cmocka_unit_test(tags),
         cmocka_unit_test(several_labels),
         cmocka_unit_test(numbers),
         cmocka_unit_test(no_labels),

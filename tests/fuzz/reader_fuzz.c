@@ -1,6 +1,6 @@
 /* Readers and datasets on hostile files. The first byte chooses the kind of file (by its name) and
  * the options, the rest is the file. Whatever comes in: no crash, no leak, strings that end where
- * they say and are UTF-8, lines that count upwards. */
+ * they say and are UTF-8, lines that count upwards, as many tags as words. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,10 +9,11 @@
 #include <unistd.h>
 
 #include "data/data.h"
+#include "data/tags.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char *const names[] = {"a.tsv", "a.csv", "a.jsonl", "a.txt", "a.gz", "a"};
+static const char *const names[] = {"a.tsv", "a.csv", "a.jsonl", "a.txt", "a.gz", "a", "a.conll"};
 static char folder[128];
 
 static void remove_folder(void)
@@ -74,6 +75,8 @@ static void load_all(const char *path, const fv_columns *columns, fv_labels kind
     fv_dataset set = {0}, held = {0};
     fv_label_set labels = {0};
     if (fv_dataset_load(&set, path, columns, kind, &labels, true, NULL) == FV_OK) {
+        for (size_t i = 0; i < set.n && kind == FV_LABELS_TAGS; i++)
+            FV_ASSERT(set.rows[i].n_labels == 0 || (size_t)set.rows[i].n_labels == fv_word_count(set.rows[i].text, set.rows[i].text_len));
         FV_ASSERT(fv_dataset_sort_labels(&set, kind, &labels, NULL) == FV_OK);
         size_t n = set.n;
         fv_dataset_split(&set, 0.2, 1, &held, NULL);
@@ -100,7 +103,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (choice & 4) columns.text = "text,label";
     if (choice & 8) columns.text2 = "text";
     read_all(path, &columns);
-    load_all(path, &columns, (fv_labels)(choice % 3));
+    load_all(path, &columns, (fv_labels)(choice % 4));
     FV_ASSERT(fv_alloc_live() == live);
     return 0;
 }

@@ -68,12 +68,36 @@ static int n_leftovers(const char *folder)
  * stopped half-way; and where the jobs write. */
 static char finished[FV_PATH_MAX], halfway[FV_PATH_MAX], work[FV_PATH_MAX], corpus[FV_PATH_MAX], vocabulary[FV_PATH_MAX];
 static char finished_hash[129], right_hash[129];
-static fv_train_options training, from_training;
+static fv_train_options training, from_training, multi_training, mlm_training;
+static const fv_train_options *training_now; /* of the job at hand */
 
 static int stop_after_two(void *user, const fv_event *e)
 {
     (void)user;
     return e->kind == FV_EVENT_STEP && e->step == 2;
+}
+
+/* The same body for a label of the text and a tag of each word, and for words that are hidden. */
+static void describe_others(void)
+{
+    static char list[8192];
+    const char *labelled = toy_classes("labelled.tsv", 0, 12);
+    const char *tagged = toy_text("tagged.tsv", "text\tlabel\nwe found zinc\tO O B-METAL\nshe drew a sloe\tO O O B-BERRY\nzinc today\tB-METAL O\n");
+    snprintf(list, sizeof list, "[{\"name\": \"topic\", \"train\": \"%s\", \"valid\": \"%s\"}, {\"name\": \"names\", \"task\": \"tag\", \"train\": \"%s\", \"valid\": \"%s\"}]", labelled, labelled, tagged, tagged);
+    toy_options(&multi_training, toy_text("tasks.json", list), NULL, "work");
+    multi_training.task = FV_TASK_MULTI;
+    multi_training.width = 16;
+    multi_training.ffn = 20;
+    multi_training.vocab = 300;
+    multi_training.steps = 4;
+    multi_training.checkpoint_seconds = 0;
+    toy_options(&mlm_training, labelled, labelled, "work");
+    mlm_training.task = FV_TASK_MLM;
+    mlm_training.width = 16;
+    mlm_training.ffn = 20;
+    mlm_training.vocab = 300;
+    mlm_training.steps = 3;
+    mlm_training.checkpoint_seconds = 0;
 }
 
 static void describe_trainings(void)
@@ -92,6 +116,7 @@ static void describe_trainings(void)
     from_training.from = finished;
     from_training.layers = from_training.width = from_training.heads = from_training.ffn = from_training.vocab = from_training.max_len = 0;
     from_training.steps = 2;
+    describe_others();
 }
 
 static void make_folders(void)
@@ -125,12 +150,11 @@ static int set_up(void **state)
 
 /* ---- Jobs: all that they take they give back, whether they come through or not ----------------- */
 
-static fv_status run_training(fv_err *err) { return fv_train(&training, err); }
-static fv_status run_from(fv_err *err) { return fv_train(&from_training, err); }
+static fv_status run_training(fv_err *err) { return fv_train(training_now, err); }
 
 static fv_status run_resumed(fv_err *err)
 {
-    fv_train_options o = training;
+    fv_train_options o = *training_now;
     o.resume = true;
     return fv_train(&o, err);
 }
@@ -279,17 +303,6 @@ static void training_is_safe(bool failed)
     folder_is_whole(false);
 }
 
-static void from_is_safe(bool failed)
-{
-    fv_err err = {0};
-    fv_train_options o = from_training;
-    folder_is_whole(failed);
-    if (!failed) return;
-    o.resume = true;
-    if (fv_train(&o, &err) != FV_OK) fail_msg("%s: --resume: %s", failing, err.text);
-    folder_is_whole(false);
-}
-
 static void vocabulary_is_whole(bool failed)
 {
     fv_err err = {0};
@@ -305,6 +318,7 @@ typedef struct job {
     void (*prepare)(void);      /* before every run: it writes into `work`; NULL: it does not */
     fv_status (*run)(fv_err *err);
     void (*check)(bool failed); /* after every run; NULL: nothing was to be written */
+    const fv_train_options *training; /* what training_now is to be */
 } job;
 
 typedef struct kind {
@@ -380,16 +394,18 @@ static void sweep(const job *j, const kind *k)
 }
 
 static const job jobs[] = {
-    {"train", with_old_model, run_training, training_is_safe},
-    {"train --resume", with_checkpoint, run_resumed, training_is_safe},
-    {"train --from", with_old_model, run_from, from_is_safe},
-    {"eval", NULL, run_eval, NULL},
-    {"classify", NULL, run_classify, NULL},
-    {"explain", NULL, run_explain, NULL},
-    {"inspect", NULL, run_inspect, NULL},
-    {"tokenizer train, bpe", NULL, run_bpe, vocabulary_is_whole},
-    {"tokenizer train, wordpiece", NULL, run_wordpiece, vocabulary_is_whole},
-    {"tokenizer train, unigram", NULL, run_unigram, vocabulary_is_whole},
+    {"train classify", with_old_model, run_training, training_is_safe, &training},
+    {"train classify --resume", with_checkpoint, run_resumed, training_is_safe, &training},
+    {"train classify --from", with_old_model, run_training, training_is_safe, &from_training},
+    {"train multi", with_old_model, run_training, training_is_safe, &multi_training},
+    {"train mlm", with_old_model, run_training, training_is_safe, &mlm_training},
+    {"eval", NULL, run_eval, NULL, NULL},
+    {"classify", NULL, run_classify, NULL, NULL},
+    {"explain", NULL, run_explain, NULL, NULL},
+    {"inspect", NULL, run_inspect, NULL, NULL},
+    {"tokenizer train, bpe", NULL, run_bpe, vocabulary_is_whole, NULL},
+    {"tokenizer train, wordpiece", NULL, run_wordpiece, vocabulary_is_whole, NULL},
+    {"tokenizer train, unigram", NULL, run_unigram, vocabulary_is_whole, NULL},
 };
 
 /* First undisturbed: what is made once in a process is made, and what is right is known. */
@@ -400,6 +416,7 @@ static void sweep_job(void **state)
     free(right_result);
     right_result = NULL;
     right_hash[0] = 0;
+    training_now = j->training;
     if (j->prepare) j->prepare();
     if (j->run(&err) != FV_OK) fail_msg("%s: %s", j->name, err.text);
     if (j->prepare) snprintf(right_hash, sizeof right_hash, "%s", toy_hash(work));
