@@ -174,8 +174,10 @@ static void keep_if_best(fv_training *t, double value, double loss)
     memcpy(t->best, t->net.encoder.params.block, (size_t)t->net.encoder.params.n_floats * sizeof *t->best);
 }
 
-/* Adds to *value what decides (larger is better) and to *loss what decides between equals. */
-static fv_status validate_job(fv_training *t, fv_job *job, double *value, double *loss, fv_err *err)
+/* What a validation says, means over jobs: the headline for people, what decides (larger is better), and what decides between equals. */
+typedef struct verdict { double headline, value, loss; } verdict;
+
+static fv_status validate_job(fv_training *t, fv_job *job, verdict *v, fv_err *err)
 {
     fv_status status = FV_OK;
     fv_report report = {0};
@@ -184,8 +186,10 @@ static fv_status validate_job(fv_training *t, fv_job *job, double *value, double
     FV_TRY(fv_record_valid(&t->record, t->step, t->epoch, job->head->name, report.metrics, report.n_metrics, err));
     double headline = fv_report_value(&report, o->headline(job));
     if (t->n_jobs > 1) fv_training_say(t, "epoch %lld  %s: %s %.4f", (long long)t->epoch + 1, job->head->name, o->headline(job), headline);
-    *value += (o->smaller_is_better ? -headline : headline) / t->n_jobs;
-    *loss += fv_report_value(&report, o->tie_breaker(job)) / t->n_jobs;
+    double loss = fv_report_value(&report, o->tie_breaker(job));
+    v->headline += headline / t->n_jobs;
+    v->value += (o->by_tie_breaker && o->by_tie_breaker(job) ? -loss : headline) / t->n_jobs;
+    v->loss += loss / t->n_jobs;
 done:
     fv_metrics_release(&report);
     return status;
@@ -193,17 +197,17 @@ done:
 
 static fv_status validate(fv_training *t, fv_err *err)
 {
-    double begun = fv_now(), value = 0, loss = 0;
-    const fv_objective *only = t->jobs[0].objective;
+    double begun = fv_now();
+    verdict v = {0};
     for (int i = 0; i < t->n_jobs; i++) {
-        fv_status status = validate_job(t, &t->jobs[i], &value, &loss, err);
+        fv_status status = validate_job(t, &t->jobs[i], &v, err);
         if (status != FV_OK) return status;
     }
-    keep_if_best(t, value, loss);
+    keep_if_best(t, v.value, v.loss);
     t->valid_seconds = fv_now() - begun;
     fv_event event = blank_event(t, FV_EVENT_EPOCH);
-    event.metric = t->n_jobs > 1 ? "mean" : only->headline(&t->jobs[0]);
-    event.value = t->n_jobs == 1 && only->smaller_is_better ? -value : value;
+    event.metric = t->n_jobs > 1 ? "mean" : t->jobs[0].objective->headline(&t->jobs[0]);
+    event.value = v.headline;
     event.best = t->best_step == t->step;
     send(t, &event);
     return FV_OK;

@@ -194,6 +194,10 @@ static const char *headline(const fv_job *job)
 
 static const char *tie_breaker(const fv_job *job) { return job->head->kind == FV_LABELS_REGRESSION ? "mse" : "loss"; }
 
+/* Weighed anew at each look, the two answer much alike in all epochs: which of them is right more often is
+ * soon a matter of chance, how sure they rightly are is less so. */
+static bool by_loss(const fv_job *job) { return job->head->has_wide; }
+
 const fv_objective fv_objective_classify = {
-    .task = "classify", .encode = encode, .loss = build_loss, .evaluate = evaluate, .calibrate = calibrate, .settle = settle, .headline = headline, .tie_breaker = tie_breaker,
+    .task = "classify", .encode = encode, .loss = build_loss, .evaluate = evaluate, .calibrate = calibrate, .settle = settle, .headline = headline, .tie_breaker = tie_breaker, .by_tie_breaker = by_loss,
 };

@@ -118,7 +118,7 @@ typedef struct fv_objective {
     /* The figure that decides which epoch is best, and the one that decides between equals. */
     const char *(*headline)(const fv_job *job);
     const char *(*tie_breaker)(const fv_job *job); /* smaller is better */
-    bool smaller_is_better;          /* of the headline */
+    bool (*by_tie_breaker)(const fv_job *job);     /* whether that one decides alone; NULL: never */
     bool splits;                     /* a long text takes several rows instead of losing its end */
 } fv_objective;
 
