@@ -23,7 +23,7 @@ void fv_train_options_init(fv_train_options *o)
         .size = sizeof *o, .task = FV_TASK_CLASSIFY, .labels = FV_LABELS_SINGLE, .preset = "tiny", .attention = "full", .pooling = "cls", .wide = true,
         .batch_tokens = 2048, .accumulate = 1, .optimiser = FV_OPTIMISER_ADAMW, .schedule = FV_SCHEDULE_LINEAR,
         .warmup = 0.1, .weight_decay = 0.01, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .clip = 1,
-        .dropout = 0.1, .word_dropout = 0.1, .label_smoothing = 0.1, .seed = 1, .checkpoint_seconds = 60,
+        .dropout = 0.2, .word_dropout = 0.2, .label_smoothing = 0.1, .seed = 1, .checkpoint_seconds = 60,
     };
     fv_columns_init(&o->columns);
 }
