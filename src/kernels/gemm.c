@@ -274,13 +274,20 @@ size_t fv_packed_bytes(const fv_packed *packed) { return packed->bytes; }
 
 /* ---- Computing ---------------------------------------------------------------------------- */
 
-static bool has_epilogue(const fv_gemm *g) { return !g->add && (g->bias || g->act != FV_ACT_NONE || g->pre || g->residual); }
+/* Tiles of int8 add the bias themselves. */
+static const float *late_bias(const plan *p) { return p->int8 ? NULL : p->g->bias; }
+
+static bool has_epilogue(const plan *p)
+{
+    const fv_gemm *g = p->g;
+    return !g->add && (late_bias(p) || g->act != FV_ACT_NONE || g->pre || g->residual);
+}
 
 static void finish_tile(const plan *p, int64_t i, int64_t j, int rows, int cols)
 {
     const fv_gemm *g = p->g;
     fv_epilogue e = {
-        .bias = g->bias ? g->bias + j : NULL, .act = g->act,
+        .bias = late_bias(p) ? g->bias + j : NULL, .act = g->act,
         .pre = g->pre ? g->pre + i * g->ldpre + j : NULL, .ldpre = g->ldpre,
         .residual = g->residual ? g->residual + i * g->ldres + j : NULL, .ldres = g->ldres,
     };
@@ -305,7 +312,7 @@ static void compute_tile(const plan *p, const room *r, const rectangle *t, const
     const float *a = r->a + a_offset(p, block, q - t->first, t->last - t->first);
     bool add = g->add || block > 0;
     if (p->int8) {
-        fv_dequant d = {r->rows + (q - t->first) * p->mr, g->packed->scales + j, g->packed->sums + j};
+        fv_dequant d = {r->rows + (q - t->first) * p->mr, g->packed->scales + j, g->packed->sums + j, g->bias ? g->bias + j : NULL};
         p->int8->tile(c, g->ldc, a, p->mr, b, p->nr, k, rows, cols, add, block + 1 == p->k_blocks ? &d : NULL);
     } else {
         (p->bf16 ? p->bf16->tile : p->isa->tile)(c, g->ldc, a, p->mr, b, p->nr, k, rows, cols, add);
@@ -326,7 +333,7 @@ static void compute_panel(const plan *p, const room *r, const rectangle *t, cons
     const fv_gemm *g = p->g;
     int64_t j = panel * p->nr;
     int cols = (int)min64(p->nr, g->n - j);
-    bool finish = block + 1 == p->k_blocks && has_epilogue(g);
+    bool finish = block + 1 == p->k_blocks && has_epilogue(p);
     for (int64_t q = t->first; q < t->last; q++) {
         int64_t i = q * p->mr;
         int rows = (int)min64(p->mr, g->m - i);
@@ -358,6 +365,7 @@ static void compute_task(void *arg, int64_t task, int worker)
 static void run_empty(const fv_gemm *g)
 {
     plan p = make_plan(g);
+    p.int8 = NULL; /* no tile adds the bias */
     for (int64_t i = 0; i < g->m && !g->add; i++) {
         for (int64_t j = 0; j < g->n; j += p.nr) {
             int cols = (int)min64(p.nr, g->n - j);

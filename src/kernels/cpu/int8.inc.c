@@ -18,16 +18,17 @@ INLINE void put(float *p, vf x, int64_t left)
 }
 
 /* Whole panels of scales and sums exist, so their loads need no look at the end. */
-INLINE vf dequantized(vs sum, const fv_dequant *d, int row, int col)
+INLINE vf dequantized(vs sum, const fv_dequant *d, int64_t left, int row, int col)
 {
     vi zeros = vi_mul(vi_set((uint32_t)d->rows[row].zero), vi_load(d->col_sums + col));
-    return vf_mul(vf_of(vi_sub(sum, zeros)), vf_mul(vf_set(d->rows[row].scale), vf_load(d->col_scales + col)));
+    vf x = vf_mul(vf_of(vi_sub(sum, zeros)), vf_mul(vf_set(d->rows[row].scale), vf_load(d->col_scales + col)));
+    return d->bias ? vf_add(x, get_some(d->bias + col, left)) : x;
 }
 
 INLINE void vs_give(float *c, vs sum, int64_t left, bool add, const fv_dequant *d, int row, int col)
 {
     if (add) sum = vi_add(sum, vi_bits(left >= VL ? vf_load(c) : vf_load_part(c, left)));
-    put(c, d ? dequantized(sum, d, row, col) : vf_bits(sum), left);
+    put(c, d ? dequantized(sum, d, left, row, col) : vf_bits(sum), left);
 }
 
 #include "kernels/cpu/words.inc.c"

@@ -103,11 +103,12 @@ typedef struct fv_quant_row {
     int32_t zero;
 } fv_quant_row;
 
-/* How a tile of integer sums becomes floats: (sum - zero · col_sum) · (scale · col_scale). All of a panel's columns exist. */
+/* How a tile of integer sums becomes floats: (sum - zero · col_sum) · (scale · col_scale) + bias. All of a panel's columns exist, but of the bias. */
 typedef struct fv_dequant {
     const fv_quant_row *rows;
     const float *col_scales;
     const int32_t *col_sums; /* of the int8 weights */
+    const float *bias;       /* NULL for none */
 } fv_dequant;
 
 typedef struct fv_int8_table {

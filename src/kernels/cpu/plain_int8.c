@@ -57,7 +57,7 @@ static void tile(float *c, int64_t ldc, const float *a, int64_t a_step, const fl
             int32_t before = 0, sum = products(a + i, a_step, b + j, b_step, k);
             if (add) memcpy(&before, c + i * ldc + j, sizeof before);
             sum += before;
-            if (d) c[i * ldc + j] = (float)(sum - d->rows[i].zero * d->col_sums[j]) * (d->rows[i].scale * d->col_scales[j]);
+            if (d) c[i * ldc + j] = (float)(sum - d->rows[i].zero * d->col_sums[j]) * (d->rows[i].scale * d->col_scales[j]) + (d->bias ? d->bias[j] : 0);
             else memcpy(c + i * ldc + j, &sum, sizeof sum);
         }
     }
