@@ -49,6 +49,7 @@ static json_t *files_json(const char *folder, const fv_model *m, fv_err *err)
     static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.json", "fovea.json"};
     json_t *tree = json_object();
     bool fine = tree != NULL;
+    if (!fine) FV_FAIL(err, FV_E_MEMORY, "%s: out of memory", folder);
     for (size_t i = 0; i < FV_COUNT(names) && fine; i++) fine = add_file(tree, folder, names[i], err);
     for (int i = 0; i < m->net.n_heads && fine; i++)
         if (m->net.heads[i].has_wide) fine = add_file(tree, folder, fv_wide_file_of(&m->net.heads[i]).name, err);

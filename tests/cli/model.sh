@@ -4,7 +4,7 @@
 cd "$scratch" || exit 1
 unset TERM
 
-tiny='--layers 1 --width 32 --heads 2 --ffn 64 --max-len 32 --vocab 400 --threads 2'
+tiny='--layers 1 --width 32 --heads 2 --ffn 64 --max-len 32 --vocab 400 --dropout 0.1 --word-dropout 0 --threads 2'
 sample_table 1 20 > train.tsv
 sample_table 21 28 > valid.tsv
 sample_table 29 36 > test.tsv

@@ -198,7 +198,7 @@ static void other_options_are_refused(void **state)
     leave_unfinished(&o, "other");
     other = o, other.lr = 1e-3, expect_refused(&other, FV_E_ARGUMENT, "was made with lr = 0.004, now 0.001 is asked");
     other = o, other.seed = 7, expect_refused(&other, FV_E_ARGUMENT, "seed = 1, now 7");
-    other = o, other.dropout = 0, expect_refused(&other, FV_E_ARGUMENT, "dropout = 0.1, now 0.0");
+    other = o, other.dropout = 0, expect_refused(&other, FV_E_ARGUMENT, "dropout = 0.2, now 0.0");
     other = o, other.steps = 30, expect_refused(&other, FV_E_ARGUMENT, "steps = 26, now 30");
     other = o, other.layers = 2, expect_refused(&other, FV_E_ARGUMENT, "layers = 1, now 2");
     other = o, other.pooling = "mean", expect_refused(&other, FV_E_ARGUMENT, "pooling = \"cls\", now \"mean\"");
