@@ -8,6 +8,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 #define LINE 64 /* a cache line, and the widest vector */
 #define SIZE_LIMIT ((size_t)PTRDIFF_MAX - 2 * LINE)
@@ -37,6 +40,11 @@
 #define FORBID(p, n) ((void)(p), (void)(n))
 #define ALLOW(p, n) ((void)(p), (void)(n))
 #endif
+
+/* Weights and activations are walked in panels thousands of bytes apart: with pages of 4 KB each step of a
+ * walk needs an address translation of its own. Large blocks ask for pages of 2 MB. */
+#define LARGE_PAGE ((size_t)2 << 20)
+#define IS_LARGE(bytes) ((bytes) >= 2 * LARGE_PAGE)
 
 struct header { size_t bytes; };
 _Static_assert(sizeof(struct header) <= LINE, "the header must fit in front of a block");
@@ -72,10 +80,20 @@ static struct header *header_of(void *block)
     return (struct header *)((char *)block - LINE);
 }
 
+static void ask_for_large_pages(void *base, size_t bytes)
+{
+#if defined(MADV_HUGEPAGE)
+    madvise(base, bytes / LARGE_PAGE * LARGE_PAGE, MADV_HUGEPAGE); /* a wish: refused, everything works as before */
+#else
+    (void)base, (void)bytes;
+#endif
+}
+
 void *fv_alloc(size_t bytes, fv_err *err)
 {
     void *base = NULL;
-    if (bytes > SIZE_LIMIT || told_to_fail() || posix_memalign(&base, LINE, LINE + bytes) != 0) return no_memory(bytes, err);
+    if (bytes > SIZE_LIMIT || told_to_fail() || posix_memalign(&base, IS_LARGE(bytes) ? LARGE_PAGE : LINE, LINE + bytes) != 0) return no_memory(bytes, err);
+    if (IS_LARGE(bytes)) ask_for_large_pages(base, bytes);
     ((struct header *)base)->bytes = bytes;
     count_new_block();
     return (char *)base + LINE;
