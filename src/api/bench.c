@@ -1,6 +1,6 @@
-/* fv_bench: how fast this machine and this program are. Each case is measured in several turns, with
- * the multiply-add peak measured again before it: on a shared machine the two drift together, and only
- * their ratio means something. */
+/* fv_bench: how fast this machine and this program are. Each case is measured in several turns, and the
+ * multiply-add peak before each turn: on a shared machine the two drift together, from one second to the
+ * next, and only their ratio means something. A case's share is the median of its turns' shares. */
 #include "api/bench.h"
 
 #include <math.h>
@@ -45,15 +45,16 @@ static const char *const precisions[] = {[FV_PRECISION_F32] = "float32", [FV_PRE
 
 void fv_bench_case(fv_bench_run *run, const char *name, const char *unit, double units, double scale, double flops, fv_bench_fn fn, void *arg)
 {
-    double values[TURNS];
+    double values[TURNS], shares[TURNS];
     if (!fv_bench_wanted(run, name)) return;
-    double once = time_calls(fn, arg, 2), seconds[TURNS];
-    int calls = (int)fmax(1, turn_seconds / once);
-    double *peak = &run->peaks[run->precision];
-    *peak = fmax(*peak, 1e9 * peaks[run->precision](run->pool));
-    for (int i = 0; i < TURNS; i++) values[i] = units / (seconds[i] = time_calls(fn, arg, calls)) / scale;
-    qsort(seconds, TURNS, sizeof *seconds, by_value);
-    fv_bench_report(run, name, unit, fv_pool_threads(run->pool), values, TURNS, *peak > 0 ? flops / seconds[TURNS / 2] / *peak : 0);
+    int calls = (int)fmax(1, turn_seconds / time_calls(fn, arg, 2));
+    for (int i = 0; i < TURNS; i++) {
+        double peak = 1e9 * peaks[run->precision](run->pool), seconds = time_calls(fn, arg, calls);
+        values[i] = units / seconds / scale;
+        shares[i] = peak > 0 ? flops / seconds / peak : 0;
+    }
+    qsort(shares, TURNS, sizeof *shares, by_value);
+    fv_bench_report(run, name, unit, fv_pool_threads(run->pool), values, TURNS, shares[TURNS / 2]);
 }
 
 static float *drawn(size_t n, fv_err *err)

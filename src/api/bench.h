@@ -11,7 +11,6 @@ typedef struct fv_bench_run {
     void *user;
     fv_pool *pool;
     fv_precision precision; /* whose peak cases are compared with */
-    double peaks[FV_PRECISION_INT8 + 1]; /* best multiply-add rates seen in this run, FLOP/s */
 } fv_bench_run;
 
 /* One timed call of a case. */
