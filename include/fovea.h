@@ -173,6 +173,7 @@ typedef enum fv_task {
     FV_TASK_TAG,      /* every word to a tag */
     FV_TASK_MLM,      /* words that are missing, from those around them (Devlin et al. 2019): to start others from */
     FV_TASK_MULTI,    /* several of the first two at once: one body, a head for each */
+    FV_TASK_TRANSLATE, /* a text to another text: an encoder–decoder (Vaswani et al. 2017) */
 } fv_task;
 
 /* What a label is. */
@@ -182,10 +183,11 @@ typedef enum fv_labels {
     FV_LABELS_REGRESSION, /* a number */
     FV_LABELS_TAGS,       /* a tag for each word: words and tags are separated by spaces */
     FV_LABELS_NONE,       /* there is none */
+    FV_LABELS_TEXT,       /* another text: what the first is to be turned into */
 } fv_labels;
 
-/* What the numbers of a product are rounded to; sums and weights stay float32. */
-typedef enum fv_products { FV_PRODUCTS_FLOAT32, FV_PRODUCTS_BF16 } fv_products;
+/* What the numbers of a product are rounded to; sums and weights stay float32. INT8 is for running only. */
+typedef enum fv_products { FV_PRODUCTS_FLOAT32, FV_PRODUCTS_BF16, FV_PRODUCTS_INT8 } fv_products;
 
 typedef enum fv_schedule { FV_SCHEDULE_LINEAR, FV_SCHEDULE_COSINE, FV_SCHEDULE_INVERSE_SQRT, FV_SCHEDULE_CONSTANT } fv_schedule;
 typedef enum fv_optimiser { FV_OPTIMISER_ADAMW, FV_OPTIMISER_ADAM } fv_optimiser;
@@ -235,6 +237,11 @@ typedef struct fv_train_options {
     bool pre_norm;                    /* normalise before each block instead of after it */
     bool relu;                        /* ReLU instead of GELU */
     bool sinusoidal;                  /* fixed sinusoids instead of learned positions */
+    int decoder_layers;               /* FV_TASK_TRANSLATE: 0: as many as layers */
+    const char *positions;            /* FV_TASK_TRANSLATE: "sinusoidal" | "learned" | "rotary" | "relative"; NULL: sinusoidal */
+    bool separate_vocab, untied;      /* FV_TASK_TRANSLATE: a vocabulary for each side; an output matrix of its own */
+    double sample_pieces;             /* FV_TASK_TRANSLATE: each epoch cuts words anew (Kudo 2018), with this alpha; 0: never */
+    int average;                      /* FV_TASK_TRANSLATE: the mean of the weights at the last so many epochs' ends; 0 or 1: the best alone */
     bool article_attention;           /* the article's attention block instead of Vaswani's: docs/attention.md */
     const char *attention;            /* "full"; to compare with: "uniform" (all weights alike) | "none" (tokens see only themselves) */
     const char *pooling;              /* "cls" | "mean" | "max" */
@@ -290,6 +297,8 @@ typedef struct fv_session_options {
     size_t size;
     int batch_tokens; /* tokens computed at once at most, unless one text has more; default 2048 */
     const char *head; /* the name of the head that answers; NULL: the only one */
+    fv_products products; /* of a translator; default FV_PRODUCTS_FLOAT32. A model's first session decides for all */
+    bool shortlist;   /* of a translator: only words that its pairs suggest are considered; default false */
 } fv_session_options;
 
 FV_API void fv_session_options_init(fv_session_options *options);
@@ -343,6 +352,45 @@ typedef struct fv_tagged {
  * its next call. Texts longer than the model are read in parts, cut between words, and counted by
  * fv_session_cut. */
 FV_API fv_status fv_tag(fv_session *session, const fv_text *texts, size_t n, fv_tagged *out, fv_err *err);
+
+/* ---- Translation ---- */
+
+/* What happens to a text that is longer than the model. */
+typedef enum fv_long { FV_LONG_REFUSE, FV_LONG_SPLIT } fv_long;
+
+typedef struct fv_translate_options {
+    size_t size;
+    int beam;                /* hypotheses kept; 1: greedy; default 4 */
+    int nbest;               /* translations of each text, best first, at most `beam`; default 1 */
+    double length_penalty;   /* a finished hypothesis scores its log-probability / tokens^x; default 1 */
+    double coverage_penalty; /* weight of what the source's attention left out (Wu et al. 2016, eq. 14); default 0 */
+    int max_len;             /* tokens of a translation at most; 0: twice the source's and 20, within the model's */
+    int min_len;             /* and at least, </s> not counted */
+    bool align;              /* which source words made each word */
+    fv_long long_texts;      /* default FV_LONG_REFUSE: FV_E_INPUT, and the message names the text; split: at ends of
+                                sentences, else between words; the translations are joined by a space */
+} fv_translate_options;
+
+/* A word: what stands between white space, or one Chinese character. */
+typedef struct fv_extent { uint32_t begin, end; } fv_extent;
+
+typedef struct fv_translation {
+    const char *text;               /* ends in a zero byte too */
+    size_t len;
+    double score;                   /* mean log-probability of a token, with the penalties */
+    bool cut;                       /* it ran into max_len: the end is missing */
+    /* With `align`: words, and how much each of the target's attended to each of the source's: rows sum to 1. */
+    const fv_extent *source_words, *target_words;
+    size_t n_source_words, n_target_words;
+    const float *attention;         /* [n_target_words, n_source_words] */
+    const uint32_t *alignment;      /* [n_target_words] the source word of each, by attention */
+} fv_translation;
+
+FV_API void fv_translate_options_init(fv_translate_options *options);
+/* out[n × nbest], unused places with text NULL. A text2 is what its translation begins with. An empty text
+ * gives an empty one. What `out` points to belongs to the session until its next call. A text's translation
+ * does not depend on the others. */
+FV_API fv_status fv_translate(fv_session *session, const fv_text *texts, size_t n, const fv_translate_options *options, fv_translation *out, fv_err *err);
 
 /* How much the answer read each word: attention rollout (Abnar & Zuidema 2020) from the pooled
  * place to the tokens, summed over the pieces of a word; weights sum to 1. Attention shows where a
