@@ -28,7 +28,10 @@ fv_status fv_kernels_force(const char *isa, fv_err *err);      /* tests; FV_E_AR
 fv_status fv_kernels_check(fv_err *err);
 int fv_kernels_list(const char **names, int max);              /* what this build and processor offer, slowest first */
 
-typedef enum fv_act { FV_ACT_NONE, FV_ACT_RELU, FV_ACT_GELU, FV_ACT_TANH } fv_act; /* GELU: exact, by erf (Hendrycks & Gimpel 2016) */
+/* GELU: exact, by erf; GELU_TANH: the approximation by tanh beside it (Hendrycks & Gimpel 2016). SILU: x · sigmoid(x),
+ * which is named swish, too (Elfwing et al. 2018). */
+typedef enum fv_act { FV_ACT_NONE, FV_ACT_RELU, FV_ACT_GELU, FV_ACT_TANH, FV_ACT_SILU, FV_ACT_GELU_TANH } fv_act;
+enum { FV_N_ACTS = FV_ACT_GELU_TANH + 1 };
 
 /* ---- Products ----------------------------------------------------------------------------- */
 

@@ -102,6 +102,8 @@ static double activate(fv_act act, double x)
     case FV_ACT_RELU: return x > 0 ? x : 0;
     case FV_ACT_GELU: return 0.5 * x * (1 + __builtin_erf(x * 0.70710678118654752440));
     case FV_ACT_TANH: return __builtin_tanh(x);
+    case FV_ACT_SILU: return x / (1 + __builtin_exp(-x));
+    case FV_ACT_GELU_TANH: return 0.5 * x * (1 + __builtin_tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
     case FV_ACT_NONE: break;
     }
     return x;
@@ -130,13 +132,15 @@ static fv_tensor *bare(fv_case *c) { return fv_linear(fv_case_graph(c), fv_case_
 static fv_tensor *with_bias(fv_case *c) { return fv_linear(fv_case_graph(c), fv_case_input(c, "x", 33, 20), fv_case_input(c, "w", 18, 20), fv_case_input(c, "b", 1, 18), FV_ACT_NONE, NULL); }
 static fv_tensor *with_gelu(fv_case *c) { return fv_linear(fv_case_graph(c), fv_case_input(c, "x", 9, 16), fv_case_input(c, "w", 24, 16), fv_case_input(c, "b", 1, 24), FV_ACT_GELU, NULL); }
 static fv_tensor *with_tanh(fv_case *c) { return fv_linear(fv_case_graph(c), fv_case_input(c, "x", 1, 8), fv_case_input(c, "w", 8, 8), fv_case_input(c, "b", 1, 8), FV_ACT_TANH, NULL); }
+static fv_tensor *with_silu(fv_case *c) { return fv_linear(fv_case_graph(c), fv_case_input(c, "x", 9, 16), fv_case_input(c, "w", 20, 16), fv_case_input(c, "b", 1, 20), FV_ACT_SILU, NULL); }
+static fv_tensor *with_gelu_tanh(fv_case *c) { return fv_linear(fv_case_graph(c), fv_case_input(c, "x", 9, 16), fv_case_input(c, "w", 20, 16), fv_case_input(c, "b", 1, 20), FV_ACT_GELU_TANH, NULL); }
 static fv_tensor *with_relu_and_residual(fv_case *c) { return fv_linear(fv_case_graph(c), fv_case_input(c, "x", 9, 16), fv_case_input(c, "w", 5, 16), fv_case_input(c, "b", 1, 5), FV_ACT_RELU, fv_case_input(c, "r", 9, 5)); }
 static fv_tensor *widths_differ(fv_case *c) { return fv_linear(fv_case_graph(c), fv_case_input(c, "x", 5, 7), fv_case_input(c, "w", 3, 6), NULL, FV_ACT_NONE, NULL); }
 static fv_tensor *bias_too_long(fv_case *c) { return fv_linear(fv_case_graph(c), fv_case_input(c, "x", 5, 7), fv_case_input(c, "w", 3, 7), fv_case_input(c, "b", 1, 4), FV_ACT_NONE, NULL); }
 static fv_tensor *residual_too_short(fv_case *c) { return fv_linear(fv_case_graph(c), fv_case_input(c, "x", 5, 7), fv_case_input(c, "w", 3, 7), NULL, FV_ACT_NONE, fv_case_input(c, "r", 4, 3)); }
 static fv_tensor *typical(fv_case *c) { return fv_linear(fv_case_graph(c), fv_case_input(c, "x", 2048, 512), fv_case_input(c, "w", 2048, 512), fv_case_input(c, "b", 1, 2048), FV_ACT_GELU, NULL); }
 
-static const fv_op_case cases[] = {{"bare", bare}, {"bias", with_bias}, {"gelu", with_gelu}, {"tanh", with_tanh}, {"relu, residual", with_relu_and_residual}};
+static const fv_op_case cases[] = {{"bare", bare}, {"bias", with_bias}, {"gelu", with_gelu}, {"tanh", with_tanh}, {"silu", with_silu}, {"gelu by tanh", with_gelu_tanh}, {"relu, residual", with_relu_and_residual}};
 static const fv_op_case refused[] = {{"widths differ", widths_differ}, {"bias too long", bias_too_long}, {"residual too short", residual_too_short}};
 
 const fv_op fv_op_linear = {

@@ -122,12 +122,21 @@ static inline bool use_isa(int i)
 static inline double gelu64(double x) { return 0.5 * x * erfc(-x / sqrt(2)); }
 static inline double gelu_slope64(double x) { return 0.5 * erfc(-x / sqrt(2)) + x * exp(-0.5 * x * x) / sqrt(2 * M_PI); }
 
+static inline double gelu_tanh_inner64(double x) { return sqrt(2 / M_PI) * (x + 0.044715 * x * x * x); }
+static inline double gelu_tanh_slope64(double x)
+{
+    double t = tanh(gelu_tanh_inner64(x));
+    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * sqrt(2 / M_PI) * (1 + 3 * 0.044715 * x * x);
+}
+
 static inline double act64(double x, fv_act act)
 {
     switch (act) {
     case FV_ACT_RELU: return x > 0 ? x : 0;
     case FV_ACT_GELU: return gelu64(x);
     case FV_ACT_TANH: return tanh(x);
+    case FV_ACT_SILU: return x / (1 + exp(-x));
+    case FV_ACT_GELU_TANH: return 0.5 * x * (1 + tanh(gelu_tanh_inner64(x)));
     case FV_ACT_NONE: break;
     }
     return x;
@@ -139,6 +148,8 @@ static inline double act_slope64(double x, fv_act act)
     case FV_ACT_RELU: return x > 0;
     case FV_ACT_GELU: return gelu_slope64(x);
     case FV_ACT_TANH: return 1 - tanh(x) * tanh(x);
+    case FV_ACT_SILU: return (1 + exp(-x) + x * exp(-x)) / ((1 + exp(-x)) * (1 + exp(-x)));
+    case FV_ACT_GELU_TANH: return gelu_tanh_slope64(x);
     case FV_ACT_NONE: break;
     }
     return 1;

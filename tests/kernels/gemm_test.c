@@ -188,7 +188,7 @@ static void epilogues(void **state)
         for (EACH_PRECISION(precision)) {
             product p = product_new(sizes[i][0], sizes[i][1], sizes[i][2], precision);
             for (EACH_ISA(isa)) {
-                for (int v = 0; v < 32; v++) {
+                for (int v = 0; v < 8 * FV_N_ACTS; v++) {
                     wanted w = {.bias = v & 1, .pre = v & 2, .residual = v & 4, .act = (fv_act)(v / 8)};
                     check_epilogue(&p, &w);
                 }

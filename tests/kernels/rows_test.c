@@ -145,7 +145,7 @@ static void acts_of_size(int64_t rows, int64_t cols)
     grid x = grid_new(rows, cols, 1), y = grid_new(rows, cols, 2), dy = grid_made(rows, cols, 3), dx = grid_new(rows, cols, 0);
     grid_random(&x, -7, 7);
     double *value = doubles(rows * cols), *slope = doubles(rows * cols);
-    for (int act = FV_ACT_NONE; act <= FV_ACT_TANH; act++) {
+    for (int act = FV_ACT_NONE; act < FV_N_ACTS; act++) {
         for (int64_t i = 0; i < rows * cols; i++) {
             double at = grid_get(&x, i / cols, i % cols);
             value[i] = act64(at, (fv_act)act);
@@ -188,6 +188,28 @@ static void gelu_is_exact(void **state)
         for (size_t i = 0; i < FV_COUNT(far); i++) check_close(y[i], far[i] > 0 ? gelu64(far[i]) : 0, fabs(far[i]) * 1e-7 + 1e-30, "gelu far out", 0, (int64_t)i);
         fv_act_forward(y, 2, (const float[]){NAN, 1}, 2, 1, 2, FV_ACT_GELU, NULL);
         assert_true(isnan(y[0]) && !isnan(y[1]));
+    }
+}
+
+/* Far out every activation is x, 0 or 1 and its slope 1 or 0: no infinity or NaN from what is squared on the way. A NaN shows. */
+static void activations_far_out(void **state)
+{
+    (void)state;
+    const float far[] = {0, -0.0f, 1e-30f, -1e-30f, 90, -90, 1000, -1000, 1e30f, -1e30f};
+    const float ones[FV_COUNT(far)] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    float y[FV_COUNT(far)], dy[FV_COUNT(far)];
+    for (EACH_ISA(isa)) {
+        for (int act = FV_ACT_SILU; act <= FV_ACT_GELU_TANH; act++) {
+            fv_act_forward(y, 0, far, 0, 1, FV_COUNT(far), (fv_act)act, NULL);
+            fv_act_backward(dy, 0, false, ones, 0, far, 0, 1, FV_COUNT(far), (fv_act)act, NULL);
+            for (size_t i = 0; i < FV_COUNT(far); i++) {
+                check_close(y[i], far[i] > 1 ? far[i] : far[i] < -1 ? 0 : far[i] / 2, fabs(far[i]) * 1e-7, "far out", act, (int64_t)i);
+                check_close(dy[i], far[i] > 1 ? 1 : far[i] < -1 ? 0 : 0.5, 1e-6, "slope far out", act, (int64_t)i);
+            }
+            fv_act_forward(y, 2, (const float[]){NAN, 1}, 2, 1, 2, (fv_act)act, NULL);
+            fv_act_backward(dy, 2, false, ones, 2, (const float[]){NAN, 1}, 2, 1, 2, (fv_act)act, NULL);
+            assert_true(isnan(y[0]) && !isnan(y[1]) && isnan(dy[0]) && !isnan(dy[1]));
+        }
     }
 }
 
@@ -524,7 +546,7 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(layer_norm), cmocka_unit_test(layer_norm_far_from_zero), cmocka_unit_test(activations), cmocka_unit_test(gelu_is_exact),
+        cmocka_unit_test(layer_norm), cmocka_unit_test(layer_norm_far_from_zero), cmocka_unit_test(activations), cmocka_unit_test(gelu_is_exact), cmocka_unit_test(activations_far_out),
         cmocka_unit_test(copies_and_sums), cmocka_unit_test(embeddings), cmocka_unit_test(dropout), cmocka_unit_test(dropout_is_one_choice),
         cmocka_unit_test(cross_entropy), cmocka_unit_test(cross_entropy_of_huge_scores), cmocka_unit_test(cross_entropy_in_tiles),
         cmocka_unit_test(sum_of_squares), cmocka_unit_test(adam), cmocka_unit_test(same_bits_with_any_threads),

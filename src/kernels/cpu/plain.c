@@ -11,12 +11,25 @@ static bool supported(void) { return true; }
 
 /* ---- Functions ---------------------------------------------------------------------------- */
 
+static float sigmoid(float x) { return 1 / (1 + expf(-x)); }
+
+/* GELU by tanh is x · sigmoid(x · (a + b·x²)), since tanh(u) = 2 · sigmoid(2u) - 1. */
+static float gelu_tanh_inner(float x) { return x * (1.59576912f + 0.0713548163f * x * x); }
+
+static float gelu_tanh_slope(float x)
+{
+    float u = gelu_tanh_inner(x), s = sigmoid(u);
+    return fabsf(x) < 16 ? s + x * s * sigmoid(-u) * (1.59576912f + 0.214064449f * x * x) : s; /* beyond it x² could be infinite */
+}
+
 static float activate(float x, fv_act act)
 {
     switch (act) {
     case FV_ACT_RELU: return x > 0 ? x : 0;
     case FV_ACT_GELU: return 0.5f * x * erfcf(-0.70710678f * x); /* erfc keeps the left tail's digits */
     case FV_ACT_TANH: return tanhf(x);
+    case FV_ACT_SILU: return x * sigmoid(x);
+    case FV_ACT_GELU_TANH: return x * sigmoid(gelu_tanh_inner(x));
     case FV_ACT_NONE: break;
     }
     return x;
@@ -28,6 +41,8 @@ static float slope(float x, fv_act act)
     case FV_ACT_RELU: return x > 0;
     case FV_ACT_GELU: return 0.5f * erfcf(-0.70710678f * x) + x * 0.39894228f * expf(-0.5f * x * x);
     case FV_ACT_TANH: return 1 - tanhf(x) * tanhf(x);
+    case FV_ACT_SILU: return sigmoid(x) * (1 + x * sigmoid(-x));
+    case FV_ACT_GELU_TANH: return gelu_tanh_slope(x);
     case FV_ACT_NONE: break;
     }
     return 1;

@@ -76,12 +76,40 @@ INLINE vf tanh_all(vf x)
     return vf_pick(vf_less(y, vf_set(0.15f)), near, far);
 }
 
+/* s = 1 / (1 + e^-x), and its slope s · (1 - s) without the digits that 1 - s would lose. */
+typedef struct sigmoid_of { vf value, slope; } sigmoid_of;
+
+INLINE sigmoid_of sigmoid(vf x)
+{
+    vf e = exp_falling(vf_sub(vf_zero(), vf_abs(x))), near = vf_div(vf_set(1.0f), vf_add(vf_set(1.0f), e)), far = vf_mul(e, near);
+    return (sigmoid_of){vf_pick(vf_less(x, vf_zero()), far, near), vf_mul(near, far)};
+}
+
+INLINE vf silu_slope(vf x)
+{
+    sigmoid_of s = sigmoid(x);
+    return vf_fma(x, s.slope, s.value);
+}
+
+/* GELU by tanh is x · sigmoid(x · (a + b·x²)), since tanh(u) = 2 · sigmoid(2u) - 1. */
+INLINE sigmoid_of gelu_tanh_gate(vf x) { return sigmoid(vf_mul(x, vf_fma(vf_mul(x, x), vf_set(0.0713548163f), vf_set(1.59576912f)))); }
+
+/* Beyond 16 the gate is flat, and x² could be infinite. */
+INLINE vf gelu_tanh_slope(vf x)
+{
+    sigmoid_of s = gelu_tanh_gate(x);
+    vf bend = vf_mul(vf_mul(x, s.slope), vf_fma(vf_mul(x, x), vf_set(0.214064449f), vf_set(1.59576912f)));
+    return vf_add(s.value, vf_keep(vf_less(vf_abs(x), vf_set(16.0f)), bend));
+}
+
 INLINE vf activate(vf x, fv_act act)
 {
     switch (act) {
     case FV_ACT_RELU: return vf_max(x, vf_zero());
     case FV_ACT_GELU: return gelu(x);
     case FV_ACT_TANH: return tanh_all(x);
+    case FV_ACT_SILU: return vf_mul(x, sigmoid(x).value);
+    case FV_ACT_GELU_TANH: return vf_mul(x, gelu_tanh_gate(x).value);
     case FV_ACT_NONE: break;
     }
     return x;
@@ -93,6 +121,8 @@ INLINE vf slope(vf x, fv_act act)
     case FV_ACT_RELU: return vf_keep(vf_less(vf_zero(), x), vf_set(1.0f));
     case FV_ACT_GELU: return gelu_slope(x);
     case FV_ACT_TANH: { vf y = tanh_all(x); return vf_fnma(y, y, vf_set(1.0f)); }
+    case FV_ACT_SILU: return silu_slope(x);
+    case FV_ACT_GELU_TANH: return gelu_tanh_slope(x);
     case FV_ACT_NONE: break;
     }
     return vf_set(1.0f);
@@ -258,6 +288,8 @@ static void epilogue(float *c, int64_t ldc, int rows, int cols, const fv_epilogu
     case FV_ACT_RELU: epilogue_body(c, ldc, rows, cols, e, FV_ACT_RELU); return;
     case FV_ACT_GELU: epilogue_body(c, ldc, rows, cols, e, FV_ACT_GELU); return;
     case FV_ACT_TANH: epilogue_body(c, ldc, rows, cols, e, FV_ACT_TANH); return;
+    case FV_ACT_SILU: epilogue_body(c, ldc, rows, cols, e, FV_ACT_SILU); return;
+    case FV_ACT_GELU_TANH: epilogue_body(c, ldc, rows, cols, e, FV_ACT_GELU_TANH); return;
     case FV_ACT_NONE: epilogue_body(c, ldc, rows, cols, e, FV_ACT_NONE); return;
     }
 }
@@ -469,6 +501,8 @@ static void act_forward(float *y, const float *x, int64_t n, fv_act act)
     case FV_ACT_RELU: act_forward_body(y, x, n, FV_ACT_RELU); return;
     case FV_ACT_GELU: act_forward_body(y, x, n, FV_ACT_GELU); return;
     case FV_ACT_TANH: act_forward_body(y, x, n, FV_ACT_TANH); return;
+    case FV_ACT_SILU: act_forward_body(y, x, n, FV_ACT_SILU); return;
+    case FV_ACT_GELU_TANH: act_forward_body(y, x, n, FV_ACT_GELU_TANH); return;
     case FV_ACT_NONE: act_forward_body(y, x, n, FV_ACT_NONE); return;
     }
 }
@@ -486,6 +520,8 @@ static void act_backward(float *dx, bool add, const float *dy, const float *x, i
     case FV_ACT_RELU: act_backward_body(dx, add, dy, x, n, FV_ACT_RELU); return;
     case FV_ACT_GELU: act_backward_body(dx, add, dy, x, n, FV_ACT_GELU); return;
     case FV_ACT_TANH: act_backward_body(dx, add, dy, x, n, FV_ACT_TANH); return;
+    case FV_ACT_SILU: act_backward_body(dx, add, dy, x, n, FV_ACT_SILU); return;
+    case FV_ACT_GELU_TANH: act_backward_body(dx, add, dy, x, n, FV_ACT_GELU_TANH); return;
     case FV_ACT_NONE: act_backward_body(dx, add, dy, x, n, FV_ACT_NONE); return;
     }
 }
