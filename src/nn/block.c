@@ -69,13 +69,14 @@ static fv_tensor *back_into(fv_graph *g, fv_tensor *x, const fv_linear_weights *
     return fv_drop_build(g, fv_linear_build(g, x, weights, FV_ACT_NONE, NULL), residual, p, batch);
 }
 
-static fv_tensor *attend_heads(fv_graph *g, fv_tensor *q, fv_tensor *k, fv_tensor *v, const fv_block_shape *shape, const fv_batch *batch)
+/* Queries of `batch`, keys and values of `seen`: the same but for attention to another text. */
+static fv_tensor *attend_heads(fv_graph *g, fv_tensor *q, fv_tensor *k, fv_tensor *v, const fv_block_shape *shape, const fv_batch *batch, const fv_batch *seen)
 {
     if (!q) return NULL;
     int D = (int)(q->cols / shape->heads);
     fv_attention spec = {
         .B = batch->B, .H = shape->heads, .K = shape->kv_heads, .D = D,
-        .q_offsets = batch->offsets, .k_offsets = batch->offsets, .sequences = batch->sequences,
+        .q_offsets = batch->offsets, .k_offsets = seen->offsets, .sequences = batch->sequences,
         .scale = shape->mixing == FV_MIXING_UNIFORM ? 0 : 1 / sqrtf((float)D), /* equal scores: equal weights */
         .causal = shape->causal, .window = shape->mixing == FV_MIXING_NONE ? 1 : shape->window, .dropout = shape->attention_dropout,
     };
@@ -89,7 +90,7 @@ static fv_tensor *vaswani_attention(fv_graph *g, fv_tensor *in, fv_tensor *x, co
     if (!qkv) return NULL;
     int groups = shape->heads + 2 * shape->kv_heads;
     int64_t D = qkv->cols / groups, q_cols = shape->heads * D, k_cols = shape->kv_heads * D;
-    fv_tensor *mixed = attend_heads(g, fv_view_columns(g, qkv, 0, q_cols), fv_view_columns(g, qkv, q_cols, k_cols), fv_view_columns(g, qkv, q_cols + k_cols, k_cols), shape, batch);
+    fv_tensor *mixed = attend_heads(g, fv_view_columns(g, qkv, 0, q_cols), fv_view_columns(g, qkv, q_cols, k_cols), fv_view_columns(g, qkv, q_cols + k_cols, k_cols), shape, batch, batch);
     return back_into(g, mixed, &block->out, x, shape->dropout, batch);
 }
 
@@ -101,7 +102,7 @@ static fv_tensor *article_attention(fv_graph *g, fv_tensor *in, fv_tensor *x, co
     fv_tensor *kv = fv_linear_build(g, in, &block->kv, shape->act, NULL);
     if (!kv) return NULL;
     int64_t cols = kv->cols / 2;
-    fv_tensor *mixed = attend_heads(g, q, fv_view_columns(g, kv, 0, cols), fv_view_columns(g, kv, cols, cols), shape, batch);
+    fv_tensor *mixed = attend_heads(g, q, fv_view_columns(g, kv, 0, cols), fv_view_columns(g, kv, cols, cols), shape, batch, batch);
     bool drops = fv_graph_training(g) && shape->dropout > 0;
     fv_tensor *own = fv_linear(g, in, fv_graph_param(g, block->hidden), NULL, FV_ACT_NONE, drops ? NULL : x);
     fv_tensor *out = fv_linear_build(g, mixed, &block->out, FV_ACT_NONE, own);
@@ -115,6 +116,19 @@ static fv_tensor *attention_half(fv_graph *g, fv_tensor *x, const fv_block *bloc
     return shape->pre_norm ? out : fv_norm_build(g, out, &block->attention_norm, shape->norm_eps);
 }
 
+static fv_tensor *cross_half(fv_graph *g, fv_tensor *x, const fv_block *block, const fv_block_shape *shape, const fv_batch *batch, fv_tensor *memory, const fv_batch *source)
+{
+    fv_block_shape sees_all = *shape;
+    sees_all.causal = false;
+    fv_tensor *in = shape->pre_norm ? fv_norm_build(g, x, &block->cross_norm, shape->norm_eps) : x;
+    fv_tensor *q = fv_linear_build(g, in, &block->cross_q, FV_ACT_NONE, NULL), *kv = fv_linear_build(g, memory, &block->cross_kv, FV_ACT_NONE, NULL);
+    if (!kv) return NULL;
+    int64_t cols = kv->cols / 2;
+    fv_tensor *mixed = attend_heads(g, q, fv_view_columns(g, kv, 0, cols), fv_view_columns(g, kv, cols, cols), &sees_all, batch, source);
+    fv_tensor *out = back_into(g, mixed, &block->cross_out, x, shape->dropout, batch);
+    return shape->pre_norm ? out : fv_norm_build(g, out, &block->cross_norm, shape->norm_eps);
+}
+
 static fv_tensor *ffn_half(fv_graph *g, fv_tensor *x, const fv_block *block, const fv_block_shape *shape, const fv_batch *batch)
 {
     fv_tensor *in = shape->pre_norm ? fv_norm_build(g, x, &block->ffn_norm, shape->norm_eps) : x;
@@ -126,6 +140,12 @@ static fv_tensor *ffn_half(fv_graph *g, fv_tensor *x, const fv_block *block, con
 fv_tensor *fv_block_build(fv_graph *g, fv_tensor *x, const fv_block *block, const fv_block_shape *shape, const fv_batch *batch)
 {
     return ffn_half(g, attention_half(g, x, block, shape, batch), block, shape, batch);
+}
+
+fv_tensor *fv_decoder_block_build(fv_graph *g, fv_tensor *x, const fv_block *block, const fv_block_shape *shape, const fv_batch *batch, fv_tensor *memory, const fv_batch *source)
+{
+    fv_tensor *y = attention_half(g, x, block, shape, batch);
+    return ffn_half(g, cross_half(g, y, block, shape, batch, memory, source), block, shape, batch);
 }
 
 void fv_sinusoids(float *table, int64_t rows, int64_t cols)

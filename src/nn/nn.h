@@ -3,7 +3,8 @@
  *
  *   fv_linear_weights    y = x wᵀ + b                       w [O, I], b [1, O]
  *   fv_norm_weights      layer norm                         w, b [1, C]
- *   fv_block             one Transformer layer: self-attention, then a feed-forward pair
+ *   fv_block             one Transformer layer: self-attention, in a decoder attention to the source, then a
+ *                        feed-forward pair
  *
  * Self-attention comes as one of two blocks. With h [N, C] what the layer reads, f the activation,
  * [a ; b] columns side by side, attend(q, k, v) softmax(q kᵀ / sqrt(D)) v head by head:
@@ -37,6 +38,9 @@ fv_tensor *fv_norm_build(fv_graph *g, fv_tensor *x, const fv_norm_weights *weigh
 typedef struct fv_block {
     fv_linear_weights qkv, out, up, down;
     fv_norm_weights attention_norm, ffn_norm;
+    /* A decoder's attention to the source: queries from the target [C, C], keys and values from the source [2C, C]. */
+    fv_linear_weights cross_q, cross_kv, cross_out;
+    fv_norm_weights cross_norm;
     /* The article's block, which leaves qkv empty. Its Wₒ lies in two: hidden [C, C] for h, out for a. */
     fv_linear_weights query_up, query, kv;
     fv_param *hidden;
@@ -61,6 +65,8 @@ typedef struct fv_block_shape {
 
 /* x [N, C] -> [N, C]. The node of attention is named "attend" in the scope that is set. */
 fv_tensor *fv_block_build(fv_graph *g, fv_tensor *x, const fv_block *block, const fv_block_shape *shape, const fv_batch *batch);
+/* The decoder's: between the two halves sequence b of x looks at sequence b of memory [M, C], whose batch `source` is. */
+fv_tensor *fv_decoder_block_build(fv_graph *g, fv_tensor *x, const fv_block *block, const fv_block_shape *shape, const fv_batch *batch, fv_tensor *memory, const fv_batch *source);
 
 /* Dropout of a batch's rows plus a residual; without training, or p = 0, what is cheapest. */
 fv_tensor *fv_drop_build(fv_graph *g, fv_tensor *x, fv_tensor *residual, float p, const fv_batch *batch);
