@@ -12,6 +12,7 @@
 #define FV_OP_FN /* marks a builder for tools/gen-ops; its signature stays on one line */
 
 struct fv_feature_rows; /* data/data.h: in the signature of `bag` */
+typedef struct fv_step_cache fv_step_cache; /* graph/step_cache.h: in that of `attend_step` */
 
 enum { FV_MAX_IN = 8 };
 

@@ -7,6 +7,7 @@
  *   gemm_int8.c        what int8 adds: scales, quantising, dequantising
  *   attention.c        how a batch is cut, bounds; forward: tiles with an online softmax
  *   attention_backward.c  the gradients, from weights made again
+ *   attention_step.c   one new query a row against keys and values that are kept: a step of decoding
  *   rows.c             norms, activations, losses, embeddings, optimiser, reductions: what walks rows
  *   measure.c          what the processor and the memory reach at best
  *   cpu/isa.h          the table of inner loops
@@ -122,6 +123,32 @@ void fv_attention_backward(const fv_attention *a, const fv_attention_grad *g, fv
 void fv_attention_weights(const fv_attention *a, int32_t sequence, int32_t head, float *weights);
 /* Multiply-adds × 2 over the scores that the bounds leave visible: forward 4·D a score; backward 10·D. */
 double fv_attention_flops(const fv_attention *a, bool backward);
+
+/* One new query a row against keys and values that are kept in slots: a step of decoding. Scores of a row fit into scratch, so the softmax is the
+ * plain one.
+ *   q, out   [R, H·D]              k, v    [slots, K·D], H divisible by K
+ *   places   [R, ldplaces] slots of row r's keys, oldest first, lengths[r] of them; NULL: slots firsts[r] .. firsts[r] + lengths[r] - 1
+ *   bias     NULL, or [H, 2·span+1]: bias[h][span + clamp(j - i, -span, span)] is added to the scaled score of key j for the newest place
+ *            i = lengths[r] - 1 (relative positions)
+ *   weights  NULL, or [R, ldweights]: the mean over heads of the softmax weights, for alignment; what is beyond lengths[r] is left alone
+ * A row of length 0 gives zeros. What a row gives depends on no other row. Rows that stand together and have equal firsts and lengths share the reading of their keys. */
+typedef struct fv_attention_step {
+    int32_t R, H, K, D;
+    float scale;
+    const float *q, *k, *v;
+    int64_t ldq, ldk, ldv;
+    const int32_t *places, *firsts, *lengths;
+    int64_t ldplaces;
+    const float *bias;
+    int32_t span;
+    float *out;
+    int64_t ldo;
+    float *weights;
+    int64_t ldweights;
+} fv_attention_step;
+
+size_t fv_attention_step_scratch(const fv_attention_step *s, int most_keys, int threads); /* looks at sizes alone: the rest may be set later */
+void fv_attention_step_forward(const fv_attention_step *s, fv_pool *pool, void *scratch);
 
 /* ---- Rows --------------------------------------------------------------------------------- */
 

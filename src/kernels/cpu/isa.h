@@ -62,6 +62,12 @@ typedef struct fv_isa_table {
      * before dropout, and dp counting as 0 where dropped. lse, delta: [lanes]. */
     void (*softmax_grad_tile)(const fv_score_tile *t, float *dp, const float *lse, const float *delta, float scale);
 
+    /* Attention of one query to n rows of keys or values that lie anywhere, of which columns [at, at + D) count:
+     * s[i] = scale · (q · row i); the softmax of n > 0 scores, in their place; y = or += the sum of w[i] · row i. */
+    void (*dot_rows)(float *s, const float *q, const float *const *rows, int64_t at, int64_t n, int64_t D, float scale);
+    void (*softmax)(float *s, int64_t n);
+    void (*mix_rows)(float *y, bool add, const float *w, const float *const *rows, int64_t at, int64_t n, int64_t D);
+
     float (*dot)(const float *a, const float *b, int64_t n);
     void (*copy)(float *y, int64_t ldy, bool add, const float *x, int64_t ldx, float scale, int64_t rows, int64_t n); /* y = or += scale · x */
     void (*scale_rows)(float *x, int64_t ldx, const float *scales, int64_t rows, int64_t n);                          /* each by its own */

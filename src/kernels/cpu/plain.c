@@ -151,9 +151,37 @@ static void softmax_grad_tile(const fv_score_tile *t, float *dp, const float *ls
     }
 }
 
-/* ---- Rows --------------------------------------------------------------------------------- */
-
 static void give(float *y, float value, bool add) { *y = add ? *y + value : value; }
+
+static void dot_rows(float *s, const float *q, const float *const *rows, int64_t at, int64_t n, int64_t D, float scale)
+{
+    for (int64_t i = 0; i < n; i++) {
+        float sum = 0;
+        for (int64_t d = 0; d < D; d++) sum += q[d] * rows[i][at + d];
+        s[i] = scale * sum;
+    }
+}
+
+static void softmax(float *s, int64_t n)
+{
+    float top = s[0], sum = 0;
+    for (int64_t i = 1; i < n; i++) {
+        if (s[i] > top) top = s[i];
+    }
+    for (int64_t i = 0; i < n; i++) sum += s[i] = expf(s[i] - top);
+    for (int64_t i = 0; i < n; i++) s[i] *= 1 / sum;
+}
+
+static void mix_rows(float *y, bool add, const float *w, const float *const *rows, int64_t at, int64_t n, int64_t D)
+{
+    for (int64_t d = 0; d < D; d++) {
+        float sum = 0;
+        for (int64_t i = 0; i < n; i++) sum += w[i] * rows[i][at + d];
+        give(y + d, sum, add);
+    }
+}
+
+/* ---- Rows --------------------------------------------------------------------------------- */
 
 static float dot(const float *a, const float *b, int64_t n)
 {
@@ -304,6 +332,7 @@ const fv_isa_table fv_isa_plain = {
     .name = "plain", .supported = supported, .lanes = 1, .mr = MR, .nr = NR,
     .pack = pack, .turn = turn, .tile = tile, .tile_rows = tile_rows, .epilogue = epilogue,
     .softmax_tile = softmax_tile, .softmax_grad_tile = softmax_grad_tile,
+    .dot_rows = dot_rows, .softmax = softmax, .mix_rows = mix_rows,
     .dot = dot, .copy = copy, .scale_rows = scale_rows, .add_row = add_row, .sum_rows = sum_rows, .sum_squares = sum_squares,
     .act_forward = act_forward, .act_backward = act_backward,
     .norm_forward = norm_forward, .norm_backward = norm_backward,

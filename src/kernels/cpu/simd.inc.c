@@ -415,6 +415,8 @@ static void softmax_grad_tile(const fv_score_tile *t, float *dp, const float *ls
     }
 }
 
+#include "kernels/cpu/step.inc.c"
+
 /* ---- Rows --------------------------------------------------------------------------------- */
 
 static float dot(const float *a, const float *b, int64_t n)
@@ -676,6 +678,7 @@ const fv_isa_table ISA_TABLE = {
     .name = ISA_NAME, .supported = supported, .lanes = VL, .mr = MR, .nr = NR,
     .pack = pack, .turn = turn, .tile = tile, .tile_rows = tile_rows, .epilogue = epilogue,
     .softmax_tile = softmax_tile, .softmax_grad_tile = softmax_grad_tile,
+    .dot_rows = dot_rows, .softmax = softmax, .mix_rows = mix_rows,
     .dot = dot, .copy = copy, .scale_rows = scale_rows, .add_row = add_row, .sum_rows = sum_rows, .sum_squares = sum_squares,
     .act_forward = act_forward, .act_backward = act_backward,
     .norm_forward = norm_forward, .norm_backward = norm_backward,
