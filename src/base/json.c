@@ -231,3 +231,23 @@ fv_status fv_json_text(const json_t *object, const char *key, bool required, con
     *out = json_string_value(value);
     return FV_OK;
 }
+
+static fv_status unknown_word(const char *where, const char *key, const char *text, const char *const *words, int n, fv_err *err)
+{
+    fv_buf list = {0};
+    fv_shown room;
+    for (int i = 0; i < n; i++) fv_buf_printf(&list, NULL, "%s\"%s\"", i ? ", " : "", words[i]);
+    fv_status status = FV_FAIL(err, FV_E_FORMAT, "%s: %s is %s; supported: %s", where, key, fv_show(&room, text, strlen(text)), list.data ? list.data : "");
+    fv_buf_release(&list);
+    return status;
+}
+
+fv_status fv_json_word(const json_t *object, const char *key, bool required, const char *const *words, int n, int *out, const char *where, fv_err *err)
+{
+    const char *text = NULL;
+    fv_status status = fv_json_text(object, key, required, &text, where, err);
+    if (status != FV_OK || !text) return status;
+    for (int i = 0; i < n; i++)
+        if (strcmp(text, words[i]) == 0) return *out = i, FV_OK;
+    return unknown_word(where, key, text, words, n, err);
+}

@@ -22,5 +22,7 @@ fv_status fv_json_real(const json_t *object, const char *key, bool required, dou
 fv_status fv_json_bool(const json_t *object, const char *key, bool required, bool *out, const char *where, fv_err *err);
 /* Borrowed from the tree. JSON null counts as missing. */
 fv_status fv_json_text(const json_t *object, const char *key, bool required, const char **out, const char *where, fv_err *err);
+/* The place of the text among `words`. */
+fv_status fv_json_word(const json_t *object, const char *key, bool required, const char *const *words, int n, int *out, const char *where, fv_err *err);
 
 #endif

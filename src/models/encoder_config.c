@@ -38,22 +38,6 @@ json_t *fv_encoder_config_to_json(const fv_encoder_config *c, const char *purpos
     return NULL;
 }
 
-/* One of a list of words; *out keeps its value when the key is missing. */
-static fv_status choose(const json_t *tree, const char *key, const char *const *words, int n, int *out, const char *where, fv_err *err)
-{
-    const char *text = NULL;
-    fv_status status = fv_json_text(tree, key, false, &text, where, err);
-    if (status != FV_OK || !text) return status;
-    for (int i = 0; i < n; i++)
-        if (strcmp(text, words[i]) == 0) return *out = i, FV_OK;
-    fv_buf list = {0};
-    for (int i = 0; i < n; i++) fv_buf_printf(&list, NULL, "%s\"%s\"", i ? ", " : "", words[i]);
-    fv_shown shown;
-    status = FV_FAIL(err, FV_E_FORMAT, "%s: %s is %s; supported: %s", where, key, fv_show(&shown, text, strlen(text)), list.data ? list.data : "");
-    fv_buf_release(&list);
-    return status;
-}
-
 static fv_status get_int(const json_t *tree, const char *key, int low, int high, int *out, const char *where, fv_err *err)
 {
     int64_t value = *out;
@@ -87,14 +71,14 @@ fv_status fv_encoder_config_from_json(fv_encoder_config *c, const json_t *tree, 
     fv_status status = FV_OK;
     int type = -1, act = 0, norm = 0, positions = 0, pooling = 0, attention = 0, mixing = 0;
     *c = (fv_encoder_config){.norm_eps = 1e-12, .dropout = 0.1, .attention_dropout = 0.1, .init_deviation = 0.02};
-    FV_TRY(choose(tree, "model_type", (const char *[]){"bert", "fovea_encoder"}, 2, &type, where, err));
+    FV_TRY(fv_json_word(tree, "model_type", false, (const char *[]){"bert", "fovea_encoder"}, 2, &type, where, err));
     if (type < 0) return FV_FAIL(err, FV_E_FORMAT, "%s: no model_type; expected \"bert\" or \"fovea_encoder\"", where);
-    FV_TRY(choose(tree, "hidden_act", (const char *[]){"gelu", "relu"}, 2, &act, where, err));
-    FV_TRY(choose(tree, "position_embedding_type", (const char *[]){"absolute", "sinusoidal"}, 2, &positions, where, err));
-    FV_TRY(choose(tree, "norm_position", (const char *[]){"post", "pre"}, 2, &norm, where, err));
-    FV_TRY(choose(tree, "pooling", pooling_names, 3, &pooling, where, err));
-    FV_TRY(choose(tree, "attention_block", attention_names, 2, &attention, where, err));
-    FV_TRY(choose(tree, "attention_mixing", mixing_names, 3, &mixing, where, err));
+    FV_TRY(fv_json_word(tree, "hidden_act", false, (const char *[]){"gelu", "relu"}, 2, &act, where, err));
+    FV_TRY(fv_json_word(tree, "position_embedding_type", false, (const char *[]){"absolute", "sinusoidal"}, 2, &positions, where, err));
+    FV_TRY(fv_json_word(tree, "norm_position", false, (const char *[]){"post", "pre"}, 2, &norm, where, err));
+    FV_TRY(fv_json_word(tree, "pooling", false, pooling_names, 3, &pooling, where, err));
+    FV_TRY(fv_json_word(tree, "attention_block", false, attention_names, 2, &attention, where, err));
+    FV_TRY(fv_json_word(tree, "attention_mixing", false, mixing_names, 3, &mixing, where, err));
     FV_TRY(parse_sizes(c, tree, where, err));
     c->act = act ? FV_ACT_RELU : FV_ACT_GELU;
     c->sinusoidal = positions == 1;

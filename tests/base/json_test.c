@@ -192,6 +192,20 @@ static void missing_fields_keep_their_defaults(void **state)
     json_decref(o);
 }
 
+static const char *const kinds[] = {"image", "text"};
+
+static void words_are_found_among_those_known(void **state)
+{
+    (void)state;
+    json_t *o = parsed(fields);
+    int place = -7;
+    assert_int_equal(fv_json_word(o, "missing", false, kinds, 2, &place, "f", &err), FV_OK);
+    assert_int_equal(place, -7);
+    assert_int_equal(fv_json_word(o, "t", true, kinds, 2, &place, "f", &err), FV_OK);
+    assert_int_equal(place, 1);
+    json_decref(o);
+}
+
 #define WRONG(call, message)                           \
     do {                                               \
         assert_int_equal(call, FV_E_FORMAT);           \
@@ -218,6 +232,10 @@ static void wrong_fields_say_what_was_found(void **state)
     WRONG(fv_json_text(o, "o", false, &t, "f", &err), "f: o is an object; expected a string");
     WRONG(fv_json_text(o, "b", false, &t, "f", &err), "f: b is true; expected a string");
     WRONG(fv_json_text(json_object_get(o, "l"), "k", false, &t, "f", &err), "f: is a list; expected an object with k");
+    int place = -7;
+    WRONG(fv_json_word(o, "t", false, (const char *[]){"x", "y"}, 2, &place, "f", &err), "f: t is \"text\"; supported: \"x\", \"y\"");
+    WRONG(fv_json_word(o, "n", false, kinds, 2, &place, "f", &err), "f: n is 7; expected a string");
+    assert_int_equal(place, -7);
     WRONG(fv_json_text(NULL, "k", false, &t, "f", &err), "f: is nothing; expected an object with k");
     assert_true(n == 5 && x == 6 && b);
     assert_string_equal(t, "default");
