@@ -135,21 +135,35 @@ void fv_straighten(const fv_isa_table *isa, float *out, int32_t most, const floa
 }
 
 /* D goes in pieces, since that is how the keys lie. */
-static void score_tile(const fv_isa_table *isa, float *out, int64_t ld, const float *keys, int32_t row, const float *queries, int32_t D, int rows, int cols)
+static void score_tile(const fv_isa_table *isa, float *out, int64_t ld, const float *keys, int32_t row, const float *queries, int32_t D, int rows, int cols, bool add)
 {
     for (int32_t d = 0; d < D; d += FV_TILE_LD) {
-        isa->tile_rows(out, ld, keys + fv_straight_at(FV_KEY_BLOCK, row, d), queries + (int64_t)d * isa->nr, isa->nr, min32(FV_TILE_LD, D - d), rows, cols, d > 0);
+        isa->tile_rows(out, ld, keys + fv_straight_at(FV_KEY_BLOCK, row, d), queries + (int64_t)d * isa->nr, isa->nr, min32(FV_TILE_LD, D - d), rows, cols, add || d > 0);
     }
 }
 
-void fv_scores(const fv_isa_table *isa, float *out, int64_t ld, const float *keys, fv_span span, const float *queries, int32_t D, int32_t lanes)
+void fv_scores(const fv_isa_table *isa, float *out, int64_t ld, const float *keys, fv_span span, const float *queries, int32_t D, int32_t lanes, bool add)
 {
     int32_t rows = fv_even(span.keys, isa->mr);
     for (int32_t j = 0; j < lanes; j += isa->nr) {
         for (int32_t i = 0; i < span.keys; i += rows) {
-            score_tile(isa, out + i * ld + j, ld, keys, span.begin + i, queries + (int64_t)j * D, D, min32(rows, span.keys - i), min32(isa->nr, lanes - j));
+            score_tile(isa, out + i * ld + j, ld, keys, span.begin + i, queries + (int64_t)j * D, D, min32(rows, span.keys - i), min32(isa->nr, lanes - j), add);
         }
     }
+}
+
+/* ---- Biases ------------------------------------------------------------------------------- */
+
+fv_strip fv_strip_of(float *at, const fv_attention_unit *u, int32_t query, int32_t lanes, int32_t first_key, int32_t keys)
+{
+    return (fv_strip){.at = at, .keys = keys, .lanes = lanes, .far = (int64_t)first_key + keys - 1 - ((int64_t)query + u->m - u->n)};
+}
+
+void fv_strip_start_scores(const fv_strip *strip, const fv_attention *a, int32_t head, float *scores, int64_t ld)
+{
+    const float *bias = a->bias + head * a->ldbias;
+    for (int32_t x = 0; x < strip->keys - 1 + strip->lanes; x++) strip->at[x] = bias[fv_bias_at(a->span, strip->far - x)];
+    for (int32_t r = 0; r < strip->keys; r++) memcpy(scores + r * ld, strip->at + strip->keys - 1 - r, (size_t)strip->lanes * sizeof(float));
 }
 
 /* ---- Forward ------------------------------------------------------------------------------ */
@@ -161,6 +175,7 @@ typedef struct room {
     float *scores;        /* [KEY_BLOCK][nr] */
     float *max, *sum;     /* [chunk] */
     float *alpha;         /* [nr] */
+    float *strip;         /* where there are biases */
     bool *begun;          /* [chunk / nr] */
 } room;
 
@@ -184,6 +199,7 @@ static size_t make_room(room *r, const fv_attention *a, const fv_isa_table *isa,
     r->sum = fv_take(base, &at, chunk);
     r->alpha = fv_take(base, &at, nr);
     r->begun = fv_take(base, &at, chunk / nr);
+    r->strip = fv_take(base, &at, a->bias ? FV_STRIP : 0);
     return at;
 }
 
@@ -209,20 +225,25 @@ static void weigh_values(const forward *f, float *out, const float *weights, con
 }
 
 /* nr queries, from `query` on, against one block of keys. */
-static void attend_block(const forward *f, const room *r, const fv_attention_unit *u, const fv_lanes *l, const fv_key_block *k, float *out, int32_t at)
+static void attend_block(const forward *f, const room *r, const fv_attention_unit *u, const fv_lanes *l, const fv_key_block *k, int32_t head, int32_t at)
 {
     const fv_isa_table *isa = f->isa;
+    const fv_attention *a = f->a;
     fv_span span = fv_span_of(k, l);
     if (span.keys == 0) return;
-    fv_scores(isa, r->scores, isa->nr, r->keys, span, r->queries + (int64_t)at * f->a->D, f->a->D, l->lanes);
+    if (a->bias) {
+        fv_strip strip = fv_strip_of(r->strip, u, u->query + at, l->lanes, k->key + span.begin, span.keys);
+        fv_strip_start_scores(&strip, a, head, r->scores, isa->nr);
+    }
+    fv_scores(isa, r->scores, isa->nr, r->keys, span, r->queries + (int64_t)at * a->D, a->D, l->lanes, a->bias != NULL);
     fv_score_tile t = {
         .s = r->scores, .ld = isa->nr, .n_keys = span.keys, .first_key = k->key + span.begin, .lanes = l->lanes,
         .lo = span.all ? NULL : l->lo, .hi = span.all ? NULL : l->hi,
-        .drop = fv_drop_of(f->a->dropout), .row_keys = fv_drop_of(f->a->dropout) ? l->row_keys : NULL,
+        .drop = fv_drop_of(a->dropout), .row_keys = fv_drop_of(a->dropout) ? l->row_keys : NULL,
     };
     isa->softmax_tile(&t, r->max + at, r->sum + at, r->alpha);
     bool *begun = &r->begun[at / isa->nr];
-    float *rows = out + (u->first_query + u->query + at) * f->a->ldo;
+    float *rows = a->out + (u->first_query + u->query + at) * a->ldo + (int64_t)head * a->D;
     if (*begun) rescale(f, rows, r->alpha, l->n);
     weigh_values(f, rows, r->scores, r->values, l->n, span, *begun);
     *begun = true;
@@ -275,7 +296,7 @@ static void attend_head(const forward *f, const room *r, const fv_attention_unit
         for (int32_t at = 0; at < n; at += nr) {
             fv_lanes l;
             fv_lanes_fill(&l, f->a, u, f->isa, head, u->query + at, min32(nr, n - at));
-            attend_block(f, r, u, &l, &k, f->a->out + (int64_t)head * f->a->D, at);
+            attend_block(f, r, u, &l, &k, head, at);
         }
     }
     finish_head(f, r, u, head);
@@ -327,7 +348,8 @@ void fv_attention_weights(const fv_attention *a, int32_t sequence, int32_t head,
         const float *q = a->q + row * a->ldq + (int64_t)head * a->D;
         for (int32_t j = 0; j < u.m; j++) {
             bool visible = j >= seen.lo && j < seen.hi;
-            weights[(int64_t)i * u.m + j] = visible ? expf(a->scale * isa->dot(q, k + j * a->ldk, a->D) - a->lse[row * a->H + head]) : 0;
+            float bias = a->bias ? a->bias[head * a->ldbias + fv_bias_at(a->span, (int64_t)j - (i + u.m - u.n))] : 0;
+            weights[(int64_t)i * u.m + j] = visible ? expf(a->scale * isa->dot(q, k + j * a->ldk, a->D) + bias - a->lse[row * a->H + head]) : 0;
         }
     }
 }

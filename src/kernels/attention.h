@@ -14,6 +14,7 @@ enum { FV_KEY_BLOCK = 9 };
 enum { FV_KEY_BLOCK = 320 };  /* keys at work at a time, at most: 80 KB each for keys and values of 64 */
 #endif
 enum { FV_MAX_LANES = 64 };   /* queries of a tile at most, over all tables */
+enum { FV_STRIP = FV_KEY_BLOCK + FV_MAX_LANES };
 
 /* Which part of the batch a task is: heads [head, head_end) of a sequence, and a chunk of its queries. */
 typedef struct fv_attention_unit {
@@ -82,8 +83,21 @@ static inline int64_t fv_straight_floats(int32_t D, int64_t most) { return fv_ro
 /* Column d (a multiple of nr) of row r. */
 static inline int64_t fv_straight_at(int32_t most, int32_t r, int32_t d) { return ((int64_t)(d / FV_TILE_LD) * most + r) * FV_TILE_LD + d % FV_TILE_LD; }
 
-/* out[keys][lanes] = keys of the block that the span holds · queries, which are turned. */
-void fv_scores(const fv_isa_table *isa, float *out, int64_t ld, const float *keys, fv_span span, const float *queries, int32_t D, int32_t lanes);
+/* out[keys][lanes] = or += keys of the block that the span holds · queries, which are turned. */
+void fv_scores(const fv_isa_table *isa, float *out, int64_t ld, const float *keys, fv_span span, const float *queries, int32_t D, int32_t lanes, bool add);
+
+/* A tile's biases depend on the distance of key and query alone: key r and lane i, both counted in the tile, have number
+ * keys - 1 - r + i of a strip, so that a key's are a vector. Number x is that of distance `far` - x. */
+typedef struct fv_strip {
+    float *at;     /* [keys - 1 + lanes], in scratch: FV_STRIP floats at most */
+    int32_t keys, lanes;
+    int64_t far;   /* of the last key from the first query */
+} fv_strip;
+fv_strip fv_strip_of(float *at, const fv_attention_unit *u, int32_t query, int32_t lanes, int32_t first_key, int32_t keys);
+/* Scores start as the biases, which the products are then added to. */
+void fv_strip_start_scores(const fv_strip *strip, const fv_attention *a, int32_t head, float *scores, int64_t ld);
+/* Where among a head's biases, [2·span+1], a distance's is. */
+static inline int64_t fv_bias_at(int32_t span, int64_t distance) { return span + (distance > span ? span : distance < -span ? -span : distance); }
 
 /* Bytes below it are dropped: at most 255, so that something is kept. */
 static inline uint32_t fv_drop_of(float p)

@@ -9,6 +9,9 @@
  * where sequences are short): a lone long sequence keeps no more threads busy than it has key heads,
  * which costs less than the second computation of scores that a pass of its own for dq would need.
  *
+ * Biases get ds / scale, summed along diagonals. Their sums have a writer each, too: tasks in runs, as many as
+ * sizes alone say, and each run has its own, which are added up in the end.
+ *
  * The trap: a query that saw nothing has lse = -inf; it is turned to +inf, so that its weights are 0. */
 #include <math.h>
 #include <string.h>
@@ -17,6 +20,12 @@
 #include "kernels/shares.h"
 
 enum { QUERIES = FV_TILE_LD }; /* of a tile */
+
+#ifdef FV_STRESS
+enum { BIAS_RUNS = 3 };
+#else
+enum { BIAS_RUNS = 32 };
+#endif
 
 static int32_t min32(int32_t a, int32_t b) { return a < b ? a : b; }
 
@@ -28,6 +37,8 @@ typedef struct room {
     float *scores, *dp;                         /* [KEY_BLOCK][QUERIES] */
     float *dk, *dv;                             /* [KEY_BLOCK][D] */
     float *lse, *delta;                         /* [QUERIES] */
+    float *strip;                               /* where there are biases */
+    float *dbias;                               /* of the run, [H][2·span+1], or NULL */
 } room;
 
 typedef struct backward {
@@ -39,6 +50,8 @@ typedef struct backward {
     size_t room_bytes;
     uint32_t drop;
     float keep; /* the share that dropout keeps */
+    float *dbias; /* [runs][H][2·span+1], or NULL */
+    int64_t runs; /* of tasks */
 } backward;
 
 static size_t make_room(room *r, const fv_attention *a, const fv_isa_table *isa, char *base)
@@ -57,8 +70,11 @@ static size_t make_room(room *r, const fv_attention *a, const fv_isa_table *isa,
     r->dv = fv_take(base, &at, FV_KEY_BLOCK * D);
     r->lse = fv_take(base, &at, QUERIES);
     r->delta = fv_take(base, &at, QUERIES);
+    r->strip = fv_take(base, &at, a->bias ? FV_STRIP : 0);
     return at;
 }
+
+static int64_t bias_floats(const fv_attention *a) { return a->H * (2 * (int64_t)a->span + 1); }
 
 static void load_keys(const backward *b, const room *r, const fv_attention_unit *u, int32_t key_head, const fv_key_block *k)
 {
@@ -67,6 +83,9 @@ static void load_keys(const backward *b, const room *r, const fv_attention_unit 
     fv_straighten(b->isa, r->keys, FV_KEY_BLOCK, a->k + row * a->ldk + column, a->ldk, k->n, a->D);
     fv_straighten(b->isa, r->values, FV_KEY_BLOCK, a->v + row * a->ldv + column, a->ldv, k->n, a->D);
 }
+
+/* What a score's gradient is multiplied by at once. Where biases want theirs, the scale comes after them. */
+static float early_scale(const backward *b) { return b->dbias ? 1.0f : b->a->scale; }
 
 /* The tile's queries and output gradients, and what each lane subtracts. delta is scaled, as ds is. */
 static void load_queries(const backward *b, const room *r, const fv_attention_unit *u, int32_t head, int32_t query, const fv_lanes *l)
@@ -81,7 +100,7 @@ static void load_queries(const backward *b, const room *r, const fv_attention_un
     for (int32_t i = 0; i < l->lanes; i++) {
         float lse = i < l->n ? a->lse[(row + i) * a->H + head] : -INFINITY;
         r->lse[i] = lse == -INFINITY ? INFINITY : lse;
-        r->delta[i] = i < l->n ? a->scale * b->isa->dot(douts + i * b->g->lddo, outs + i * a->ldo, a->D) : 0;
+        r->delta[i] = i < l->n ? early_scale(b) * b->isa->dot(douts + i * b->g->lddo, outs + i * a->ldo, a->D) : 0;
     }
 }
 
@@ -107,6 +126,24 @@ static void sum_over_keys(const backward *b, float *dq, const float *ds, const f
             b->isa->tile(dq + i * b->g->lddq + d, b->g->lddq, ds + i, QUERIES, column, FV_TILE_LD, span.keys, min32(rows, n - i), min32(nr, D - d), add);
         }
     }
+}
+
+/* Adds the diagonals of ds to the biases' gradients, then gives ds its scale. Keys that lie a vector apart come one after
+ * the other: their sums are then whole vectors of the strip, and none has to wait for parts of two that were just written. */
+static void sum_diagonals(const backward *b, const room *r, const fv_strip *strip, int32_t head)
+{
+    const fv_attention *a = b->a;
+    float *dbias = r->dbias + head * (2 * (int64_t)a->span + 1);
+    int32_t floats = strip->keys - 1 + strip->lanes;
+    memset(strip->at, 0, (size_t)floats * sizeof(float));
+    for (int32_t phase = 0; phase < b->isa->lanes; phase++) {
+        for (int32_t key = phase; key < strip->keys; key += b->isa->lanes) {
+            float *sums = strip->at + strip->keys - 1 - key;
+            b->isa->add_row(sums, sums, r->dp + key * QUERIES, strip->lanes);
+        }
+    }
+    for (int32_t x = 0; x < floats; x++) dbias[fv_bias_at(a->span, strip->far - x)] += strip->at[x];
+    if (a->scale != 1.0f) b->isa->copy(r->dp, QUERIES, false, r->dp, QUERIES, a->scale, strip->keys, strip->lanes);
 }
 
 /* The first tile sets dk and dv of the block when it sees all of its keys; else zeros come first. */
@@ -138,13 +175,16 @@ static bool return_tile(const backward *b, const room *r, const fv_attention_uni
         return begun;
     }
     load_queries(b, r, u, head, query, &l);
-    fv_scores(b->isa, r->scores, QUERIES, r->keys, span, r->queries_turned, a->D, l.lanes);
-    fv_scores(b->isa, r->dp, QUERIES, r->values, span, r->douts_turned, a->D, l.lanes);
+    fv_strip strip = fv_strip_of(r->strip, u, query, l.lanes, k->key + span.begin, span.keys);
+    if (a->bias) fv_strip_start_scores(&strip, a, head, r->scores, QUERIES);
+    fv_scores(b->isa, r->scores, QUERIES, r->keys, span, r->queries_turned, a->D, l.lanes, a->bias != NULL);
+    fv_scores(b->isa, r->dp, QUERIES, r->values, span, r->douts_turned, a->D, l.lanes, false);
     fv_score_tile t = {
         .s = r->scores, .ld = QUERIES, .n_keys = span.keys, .first_key = k->key + span.begin, .lanes = l.lanes,
         .lo = span.all ? NULL : l.lo, .hi = span.all ? NULL : l.hi, .drop = b->drop, .row_keys = b->drop ? l.row_keys : NULL,
     };
-    b->isa->softmax_grad_tile(&t, r->dp, r->lse, r->delta, a->scale / b->keep);
+    b->isa->softmax_grad_tile(&t, r->dp, r->lse, r->delta, early_scale(b) / b->keep);
+    if (r->dbias) sum_diagonals(b, r, &strip, head);
     begun = begin_keys(b, r, k, span, begun);
     sum_over_queries(b, r->dv + span.begin * a->D, r->scores, r->douts, span.keys, l.n, begun);
     sum_over_queries(b, r->dk + span.begin * a->D, r->dp, r->queries, span.keys, l.n, begun);
@@ -183,31 +223,49 @@ static void return_head(const backward *b, const room *r, const fv_attention_uni
     if (u->m == 0 && !b->g->add_q) clear_rows(b->g->dq + u->first_query * b->g->lddq + (int64_t)first * b->a->D, b->g->lddq, u->n, group * b->a->D);
 }
 
-static void backward_task(void *arg, int64_t task, int worker)
+static void backward_run(void *arg, int64_t run, int worker)
 {
     const backward *b = arg;
+    int64_t tasks = b->cut.firsts[b->a->B], floats = bias_floats(b->a);
     room r;
     make_room(&r, b->a, b->isa, b->rooms + (size_t)worker * b->room_bytes);
-    fv_attention_unit u = fv_attention_cut_unit(&b->cut, b->a, task);
-    for (int32_t head = u.head; head < u.head_end; head++) return_head(b, &r, &u, head);
+    r.dbias = b->dbias ? b->dbias + run * floats : NULL;
+    if (r.dbias) memset(r.dbias, 0, (size_t)floats * sizeof(float));
+    for (int64_t task = tasks * run / b->runs; task < tasks * (run + 1) / b->runs; task++) {
+        fv_attention_unit u = fv_attention_cut_unit(&b->cut, b->a, task);
+        for (int32_t head = u.head; head < u.head_end; head++) return_head(b, &r, &u, head);
+    }
+}
+
+static void give_biases(const backward *b, fv_pool *pool)
+{
+    int64_t each = 2 * (int64_t)b->a->span + 1;
+    for (int32_t h = 0; h < b->a->H; h++) fv_sum_columns(b->g->dbias + h * b->g->lddbias, true, b->dbias + h * each, bias_floats(b->a), b->runs, each, pool);
 }
 
 size_t fv_attention_scratch(const fv_attention *a, int threads)
 {
     room r;
-    size_t forward = fv_attention_forward_scratch(a, threads);
-    size_t here = fv_attention_cut_bytes(a) + (size_t)threads * make_room(&r, a, fv_isa_current(), NULL);
+    size_t forward = fv_attention_forward_scratch(a, threads), biases = a->bias ? BIAS_RUNS * (size_t)bias_floats(a) * sizeof(float) : 0;
+    size_t here = fv_attention_cut_bytes(a) + (size_t)threads * make_room(&r, a, fv_isa_current(), NULL) + biases;
     return here > forward ? here : forward;
 }
 
 void fv_attention_backward(const fv_attention *a, const fv_attention_grad *g, fv_pool *pool, void *scratch)
 {
     room r;
+    int threads = pool ? fv_pool_threads(pool) : 1;
     backward b = {.a = a, .g = g, .isa = fv_isa_current(), .drop = fv_drop_of(a->dropout)};
     b.cut = (fv_attention_cut){.firsts = scratch, .chunk = INT32_MAX - 31, .heads = a->K, .work = 5.0 * a->D * (a->H / a->K)};
     b.rooms = (char *)scratch + fv_attention_cut_bytes(a);
     b.room_bytes = make_room(&r, a, b.isa, NULL);
     b.keep = (float)(256 - b.drop) / 256.0f;
     fv_attention_cut_make(&b.cut, a);
-    fv_shares_run(pool, b.cut.firsts[a->B], backward_task, &b);
+    b.runs = b.cut.firsts[a->B];
+    if (a->bias && g->dbias) {
+        b.dbias = (float *)(b.rooms + (size_t)threads * b.room_bytes);
+        if (b.runs > BIAS_RUNS) b.runs = BIAS_RUNS;
+    }
+    fv_shares_run(pool, b.runs, backward_run, &b);
+    if (b.dbias) give_biases(&b, pool);
 }

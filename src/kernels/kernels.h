@@ -92,6 +92,8 @@ void fv_quantize_weights(int8_t *q, int64_t ldq, float *scales, const float *w, 
  *   k_limits    NULL, or [B]: only the first k_limits[b] keys of sequence b are visible
  *   dropout     probability on the weights, rounded to 1/256, at most 255/256: 8 random bits a score, from the key, the
  *               sequence's name, the head, and the two positions: drawn again in backward
+ *   bias        NULL, or [H, 2·span+1]: bias[h][span + clamp(j - (i + m - n), -span, span)] is added to the scaled score of
+ *               query i and key j (Shaw et al. 2018 as Raffel et al. 2020 have it, 2.1); row stride ldbias
  * A row that sees no key gives zeros, lse = -inf, and no gradient. Scores may be of any finite size. */
 typedef struct fv_attention {
     int32_t B, H, K, D;
@@ -106,6 +108,9 @@ typedef struct fv_attention {
     int64_t ldq, ldk, ldv;
     float *out, *lse;
     int64_t ldo;
+    const float *bias;
+    int64_t ldbias;
+    int32_t span;
 } fv_attention;
 
 size_t fv_attention_scratch(const fv_attention *a, int threads); /* forward and backward */
@@ -117,6 +122,8 @@ typedef struct fv_attention_grad {
     float *dq, *dk, *dv; /* all or none of them NULL */
     int64_t lddq, lddk, lddv;
     bool add_q, add_k, add_v;
+    float *dbias; /* [H, 2·span+1], added to; NULL: not wanted */
+    int64_t lddbias;
 } fv_attention_grad;
 void fv_attention_backward(const fv_attention *a, const fv_attention_grad *g, fv_pool *pool, void *scratch);
 /* For people: the weights of one sequence and head, [n queries, m keys], recomputed from q, k and lse, without dropout. */

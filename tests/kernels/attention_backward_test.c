@@ -2,8 +2,8 @@
 #include "kernels/attention_cases.h"
 
 typedef struct grads {
-    grid dout, dq, dk, dv;
-    double *q, *k, *v; /* expected, [N, H·D] and [M, K·D] */
+    grid dout, dq, dk, dv, dbias;
+    double *q, *k, *v, *bias; /* expected, [N, H·D], [M, K·D] and [H, 2·span+1] */
 } grads;
 
 static grads grads_new(const problem *p)
@@ -11,6 +11,7 @@ static grads grads_new(const problem *p)
     int64_t C = p->a.H * p->a.D, G = p->a.K * p->a.D;
     return (grads){
         .dout = grid_made(p->N, C, 7), .dq = grid_new(p->N, C, 1), .dk = grid_new(p->M, G, 2), .dv = grid_new(p->M, G, 3),
+        .dbias = grid_new(p->a.H, p->bias.cols, 3), .bias = doubles(p->a.H * p->bias.cols),
         .q = doubles(p->N * C), .k = doubles(p->M * G), .v = doubles(p->M * G),
     };
 }
@@ -21,6 +22,8 @@ static void grads_free(grads *g)
     grid_free(&g->dq);
     grid_free(&g->dk);
     grid_free(&g->dv);
+    grid_free(&g->dbias);
+    free(g->bias);
     free(g->q);
     free(g->k);
     free(g->v);
@@ -44,7 +47,8 @@ static void expect_row(grads *g, const problem *p, const truth *t, int32_t b, in
         delta += t->weights[b][at + j] * gain[j];
     }
     for (int32_t j = 0; j < m; j++) {
-        double ds = a->scale * t->weights[b][at + j] * (gain[j] - delta);
+        double db = t->weights[b][at + j] * (gain[j] - delta), ds = a->scale * db;
+        g->bias[h * p->bias.cols + bias_of(a, b, i, j)] += db;
         int64_t key = a->k_offsets[b] + j;
         for (int32_t d = 0; d < D; d++) {
             g->q[row * C + h * D + d] += ds * a->k[key * a->ldk + kh * D + d];
@@ -60,6 +64,7 @@ static void expect(grads *g, const problem *p, const truth *t)
     memset(g->q, 0, (size_t)(p->N * a->H * a->D) * sizeof(double));
     memset(g->k, 0, (size_t)(p->M * a->K * a->D) * sizeof(double));
     memset(g->v, 0, (size_t)(p->M * a->K * a->D) * sizeof(double));
+    memset(g->bias, 0, (size_t)(a->H * p->bias.cols) * sizeof(double));
     for (int32_t b = 0; b < a->B; b++) {
         for (int32_t h = 0; h < a->H; h++) {
             for (int32_t i = 0; i < a->q_offsets[b + 1] - a->q_offsets[b]; i++) expect_row(g, p, t, b, h, i);
@@ -73,14 +78,16 @@ static void back(const problem *p, grads *g, bool add, fv_pool *pool)
     fv_attention_grad grad = {
         .dout = g->dout.at, .lddo = g->dout.ld, .dq = g->dq.at, .lddq = g->dq.ld, .dk = g->dk.at, .lddk = g->dk.ld,
         .dv = g->dv.at, .lddv = g->dv.ld, .add_q = add, .add_k = add, .add_v = add,
+        .dbias = p->a.bias ? g->dbias.at : NULL, .lddbias = g->dbias.ld,
     };
     uint8_t *scratch = scratch_new(&p->a, threads);
     fv_attention_backward(&p->a, &grad, pool, scratch);
     scratch_free(scratch, &p->a, threads);
 }
 
-static void check_all(const grads *g, double tolerance)
+static void check_all(const problem *p, const grads *g, double tolerance)
 {
+    if (p->a.bias) grid_check(&g->dbias, g->bias, tolerance, "dbias");
     grid_check(&g->dq, g->q, tolerance, "dq");
     grid_check(&g->dk, g->k, tolerance, "dk");
     grid_check(&g->dv, g->v, tolerance, "dv");
@@ -91,34 +98,57 @@ static void twice(double *x, int64_t n)
     for (int64_t i = 0; i < n; i++) x[i] *= 2;
 }
 
+/* Biases' gradients are added to what is there: from 0 here. */
+static void spoil_outputs(const grads *g)
+{
+    grid_spoil(&g->dq);
+    grid_spoil(&g->dk);
+    grid_spoil(&g->dv);
+    grid_spoil(&g->dbias);
+    for (int64_t h = 0; h < g->dbias.rows; h++) memset(g->dbias.at + h * g->dbias.ld, 0, (size_t)g->dbias.cols * sizeof(float));
+}
+
+/* Set, then the same added. */
+static void check_gradients(const problem *p, double tolerance, fv_pool *pool)
+{
+    grads g = grads_new(p);
+    truth t = truth_new(p);
+    for (EACH_ISA(isa)) {
+        if (p->a.dropout > 0) read_mask(&t, p);
+        attend(&p->a, pool);
+        expect(&g, p, &t);
+        spoil_outputs(&g);
+        back(p, &g, false, pool);
+        check_all(p, &g, tolerance);
+        back(p, &g, true, pool);
+        twice(g.q, p->N * g.dq.cols);
+        twice(g.k, p->M * g.dk.cols);
+        twice(g.v, p->M * g.dv.cols);
+        twice(g.bias, p->a.H * g.dbias.cols);
+        check_all(p, &g, 2 * tolerance);
+    }
+    truth_free(&t);
+    grads_free(&g);
+}
+
 static void gradients_agree(void **state)
 {
-    fv_pool *pool = *state;
     for (size_t i = 0; i < FV_COUNT(shapes); i++) {
         problem p;
         problem_init(&p, &shapes[i]);
-        grads g = grads_new(&p);
-        truth t = truth_new(&p);
-        double tolerance = shapes[i].reach > 0 ? 2e-3 : 2e-5;
-        for (EACH_ISA(isa)) {
-            if (p.a.dropout > 0) read_mask(&t, &p);
-            attend(&p.a, pool);
-            expect(&g, &p, &t);
-            grid_spoil(&g.dq);
-            grid_spoil(&g.dk);
-            grid_spoil(&g.dv);
-            back(&p, &g, false, pool);
-            check_all(&g, tolerance);
-            back(&p, &g, true, pool);
-            twice(g.q, p.N * g.dq.cols);
-            twice(g.k, p.M * g.dk.cols);
-            twice(g.v, p.M * g.dv.cols);
-            check_all(&g, 2 * tolerance);
-        }
-        truth_free(&t);
-        grads_free(&g);
+        check_gradients(&p, shapes[i].reach > 0 ? 2e-3 : 2e-5, *state);
         problem_release(&p);
     }
+}
+
+/* At scale 0 the biases alone decide, and theirs is the only slope before the softmax. */
+static void biases_alone(void **state)
+{
+    problem p;
+    problem_init(&p, &(shape){.B = 2, .H = 2, .K = 2, .D = 16, .n = {30, 9}, .m = {30, 9}, .limits = {-1}, .span = 6});
+    p.a.scale = 0;
+    check_gradients(&p, 2e-5, *state);
+    problem_release(&p);
 }
 
 static void same_bits_with_any_threads(void **state)
@@ -131,14 +161,13 @@ static void same_bits_with_any_threads(void **state)
         grid_copy(&g.dout, &first.dout);
         for (EACH_ISA(isa)) {
             attend(&p.a, NULL);
+            spoil_outputs(&first);
             back(&p, &first, false, NULL);
             for (int threads = 2; threads <= 4; threads *= 2) {
                 fv_pool *pool = fv_pool_new(threads, NULL);
-                grid_spoil(&g.dq);
-                grid_spoil(&g.dk);
-                grid_spoil(&g.dv);
+                spoil_outputs(&g);
                 back(&p, &g, false, pool);
-                assert_true(grid_same(&first.dq, &g.dq) && grid_same(&first.dk, &g.dk) && grid_same(&first.dv, &g.dv));
+                assert_true(grid_same(&first.dq, &g.dq) && grid_same(&first.dk, &g.dk) && grid_same(&first.dv, &g.dv) && grid_same(&first.dbias, &g.dbias));
                 fv_pool_free(pool);
             }
         }
@@ -180,7 +209,7 @@ static void check_slope(const problem *p, const grads *g, const truth *mask, con
 static void expected_gradients_are_slopes(void **state)
 {
     (void)state;
-    shape s = {.B = 2, .H = 4, .K = 2, .D = 8, .n = {9, 5}, .m = {12, 5}, .causal = true, .limits = {10, 5}, .dropout = 0.3f};
+    shape s = {.B = 2, .H = 4, .K = 2, .D = 8, .n = {9, 5}, .m = {12, 5}, .causal = true, .limits = {10, 5}, .dropout = 0.3f, .span = 4};
     problem p;
     problem_init(&p, &s);
     grads g = grads_new(&p);
@@ -191,6 +220,7 @@ static void expected_gradients_are_slopes(void **state)
         check_slope(&p, &g, &t, &p.q, c % p.N, c, g.q, "slope by q");
         check_slope(&p, &g, &t, &p.k, c % p.M, c / 2, g.k, "slope by k");
         check_slope(&p, &g, &t, &p.v, c % p.M, c / 2, g.v, "slope by v");
+        check_slope(&p, &g, &t, &p.bias, c % 4, c % 9, g.bias, "slope by bias");
     }
     truth_free(&t);
     grads_free(&g);
@@ -214,6 +244,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(expected_gradients_are_slopes),
         cmocka_unit_test(gradients_agree),
+        cmocka_unit_test(biases_alone),
         cmocka_unit_test(same_bits_with_any_threads),
     };
     return cmocka_run_group_tests(tests, start, stop);

@@ -18,6 +18,7 @@ typedef struct shape {
     int32_t window;
     int32_t limits[MOST_SEQUENCES];               /* -1: none at all */
     float dropout, reach;                         /* reach: inputs lie in [-reach, reach]; 0: 1 */
+    int32_t span;                                 /* 0: no biases */
 } shape;
 
 static const shape shapes[] = {
@@ -38,6 +39,13 @@ static const shape shapes[] = {
     {.name = "grouped heads", .B = 2, .H = 6, .K = 2, .D = 16, .n = {40, 12}, .m = {40, 12}, .limits = {-1}},
     {.name = "dropout", .B = 3, .H = 2, .K = 2, .D = 16, .n = {50, 7, 90}, .m = {50, 7, 90}, .limits = {-1}, .dropout = 0.1f},
     {.name = "dropout, causal window, grouped", .B = 2, .H = 4, .K = 2, .D = 16, .n = {120, 31}, .m = {130, 31}, .causal = true, .window = 50, .limits = {-1}, .dropout = 0.4f},
+    {.name = "biases, one token", .B = 1, .H = 2, .K = 2, .D = 16, .n = {1}, .m = {1}, .limits = {-1}, .span = 1},
+    {.name = "biases, short, ragged", .B = 5, .H = 4, .K = 4, .D = 32, .n = {15, 3, 0, 33, 8}, .m = {15, 3, 0, 33, 8}, .limits = {-1}, .span = 40},
+    {.name = "biases, long", .B = 1, .H = 1, .K = 1, .D = 100, .n = {350}, .m = {350}, .limits = {-1}, .span = 20},
+    {.name = "biases, causal window", .B = 2, .H = 2, .K = 2, .D = 16, .n = {400, 13}, .m = {400, 13}, .causal = true, .window = 40, .limits = {-1}, .span = 32},
+    {.name = "biases, cross", .B = 4, .H = 4, .K = 4, .D = 19, .n = {10, 0, 137, 4}, .m = {45, 6, 12, 0}, .limits = {-1}, .span = 9},
+    {.name = "biases, limits, dropout, grouped", .B = 3, .H = 4, .K = 2, .D = 16, .n = {120, 31, 5}, .m = {130, 31, 5}, .limits = {99, 40, 0}, .dropout = 0.4f, .span = 5},
+    {.name = "biases, many sequences, causal", .B = 8, .H = 6, .K = 6, .D = 24, .n = {70, 7, 9, 65, 66, 1, 20, 33}, .m = {70, 7, 9, 65, 66, 1, 20, 33}, .causal = true, .limits = {-1}, .span = 3},
     {.name = "large scores", .B = 1, .H = 1, .K = 1, .D = 16, .n = {40}, .m = {40}, .limits = {-1}, .reach = 12},
 };
 
@@ -48,7 +56,7 @@ typedef struct problem {
     int32_t q_offsets[MOST_SEQUENCES + 1], k_offsets[MOST_SEQUENCES + 1];
     uint64_t sequences[MOST_SEQUENCES];
     int32_t N, M;
-    grid q, k, v, out, lse;
+    grid q, k, v, out, lse, bias;
 } problem;
 
 static inline void problem_init(problem *p, const shape *s)
@@ -69,12 +77,14 @@ static inline void problem_init(problem *p, const shape *s)
     grid_random(&p->k, -reach, reach);
     p->out = grid_new(p->N, s->H * s->D, 2);
     p->lse = grid_new(p->N, s->H, 0);
+    p->bias = grid_made(s->H, 2 * s->span + 1, 4);
     p->a = (fv_attention){
         .B = s->B, .H = s->H, .K = s->K, .D = s->D, .q_offsets = p->q_offsets, .k_offsets = p->k_offsets,
         .k_limits = s->limits[0] < 0 ? NULL : s->limits, .sequences = p->sequences, .scale = 0.9f / sqrtf((float)s->D),
         .causal = s->causal, .window = s->window, .dropout = s->dropout, .key = 77,
         .q = p->q.at, .k = p->k.at, .v = p->v.at, .ldq = p->q.ld, .ldk = p->k.ld, .ldv = p->v.ld,
         .out = p->out.at, .lse = p->lse.at, .ldo = p->out.ld,
+        .bias = s->span ? p->bias.at : NULL, .ldbias = p->bias.ld, .span = s->span,
     };
 }
 
@@ -85,6 +95,7 @@ static inline void problem_release(problem *p)
     grid_free(&p->v);
     grid_free(&p->out);
     grid_free(&p->lse);
+    grid_free(&p->bias);
 }
 
 /* Scratch full of NaN, with a guard behind it. */
@@ -120,6 +131,13 @@ static inline bool visible(const fv_attention *a, int32_t b, int32_t i, int32_t 
     return !a->k_limits || j < a->k_limits[b];
 }
 
+/* Which of a head's biases query i and key j meet. */
+static inline int64_t bias_of(const fv_attention *a, int32_t b, int32_t i, int32_t j)
+{
+    int64_t n = a->q_offsets[b + 1] - a->q_offsets[b], m = a->k_offsets[b + 1] - a->k_offsets[b], away = j - (i + m - n);
+    return away < -a->span ? 0 : away > a->span ? 2 * a->span : a->span + away;
+}
+
 /* All weights of all sequences and heads in float64, with lse; [b] points to [H][n][m]. */
 typedef struct truth {
     double *weights[MOST_SEQUENCES], *kept[MOST_SEQUENCES]; /* kept: 1 or 0 by dropout */
@@ -141,7 +159,7 @@ static inline void truth_row(truth *t, const problem *p, int32_t b, int32_t h, i
     for (int32_t j = 0; j < m; j++) {
         double s = 0;
         for (int32_t d = 0; d < a->D; d++) s += (double)a->q[row * a->ldq + h * a->D + d] * a->k[(a->k_offsets[b] + j) * a->ldk + kh * a->D + d];
-        w[j] = visible(a, b, i, j) ? s * a->scale : -INFINITY;
+        w[j] = visible(a, b, i, j) ? s * a->scale + (a->bias ? (double)a->bias[h * a->ldbias + bias_of(a, b, i, j)] : 0) : -INFINITY;
         if (w[j] > top) top = w[j];
     }
     for (int32_t j = 0; j < m; j++) sum += w[j] == -INFINITY ? 0 : exp(w[j] - top);
