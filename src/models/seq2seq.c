@@ -287,3 +287,46 @@ fv_tensor *fv_seq2seq_cross_kv(const fv_seq2seq *m, fv_graph *g, fv_tensor *memo
     fv_graph_scope(g, "decoder.layer.%d.cross", layer);
     return fv_linear_build(g, memory, &m->decoder.blocks[layer].cross_kv, FV_ACT_NONE, NULL);
 }
+
+/* Keys and values side by side in `block`. */
+static struct fv_step_cache cache_of(const fv_seq2seq *m, float *block, int64_t slots)
+{
+    const fv_seq2seq_config *c = &m->config;
+    int D = c->width / c->heads;
+    return (struct fv_step_cache){.H = c->heads, .K = c->heads, .D = D, .scale = 1 / sqrtf((float)D), .k = block, .v = block + c->width, .ld = 2 * (int64_t)c->width, .n_slots = (int32_t)slots};
+}
+
+static struct fv_step_cache own_cache(const fv_seq2seq *m, const fv_decoder_cache *cache, const fv_step *s, int layer)
+{
+    struct fv_step_cache c = cache_of(m, cache->self[layer], cache->slots);
+    c.slots = s->slots;
+    c.places = s->places;
+    c.ldplaces = s->ldplaces;
+    c.lengths = s->lengths;
+    c.most_keys = s->most;
+    return c;
+}
+
+static struct fv_step_cache source_cache(const fv_seq2seq *m, const fv_decoder_cache *cache, const fv_step *s, int layer)
+{
+    struct fv_step_cache c = cache_of(m, cache->cross[layer], cache->memory_rows);
+    c.firsts = s->firsts;
+    c.lengths = s->memory_lengths;
+    c.most_keys = s->most_memory;
+    if (layer == s->weights_layer) c.weights = s->weights, c.ldweights = s->ldweights;
+    return c;
+}
+
+fv_tensor *fv_seq2seq_step(const fv_seq2seq *m, fv_graph *g, const fv_decoder_cache *cache, const fv_step *s)
+{
+    FV_ASSERT(!fv_graph_training(g));
+    fv_block_shape shape = shape_of(m, true);
+    fv_graph_scope(g, "decoder.embeddings");
+    fv_tensor *x = embed(m, g, &m->decoder, s->ids, s->positions, s->R);
+    for (int i = 0; i < m->decoder.layers; i++) {
+        struct fv_step_cache own = own_cache(m, cache, s, i), source = source_cache(m, cache, s, i);
+        fv_graph_scope(g, "decoder.layer.%d", i);
+        x = fv_decoder_block_step(g, x, &m->decoder.blocks[i], &shape, &own, &source);
+    }
+    return finish(m, g, &m->decoder, x, "decoder");
+}

@@ -43,7 +43,6 @@ typedef struct fv_seq2seq_config {
     bool scale_embedding;                    /* embeddings times sqrt(width) */
     bool embedding_norm;                     /* a layer norm on embeddings */
     bool output_bias;
-    bool bare_source;                        /* source texts come without </s> at their end */
     int32_t pad, eos, start;                 /* ids; start is what a target text begins with; pad -1: none */
     double norm_eps, dropout, attention_dropout;
 } fv_seq2seq_config;
@@ -105,8 +104,10 @@ typedef struct fv_step {
     const int32_t *slots;                    /* [R] where its key and value go */
     const int32_t *places;                   /* [R, ldplaces] slots of its text, oldest first, its own last */
     int64_t ldplaces;
-    const int32_t *lengths;                  /* [R] how many */
-    const int32_t *firsts, *memory_lengths;  /* [R] rows of the cross cache that hold its source */
+    const int32_t *lengths;                  /* [R] how many, */
+    int32_t most;                            /* at most */
+    const int32_t *firsts, *memory_lengths;  /* [R] rows of the cross cache that hold its source, */
+    int32_t most_memory;                     /* at most */
     float *weights;                          /* NULL, or [R, ldweights]: cross-attention of `weights_layer`, mean over heads */
     int64_t ldweights;
     int weights_layer;

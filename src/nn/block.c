@@ -148,6 +148,31 @@ fv_tensor *fv_decoder_block_build(fv_graph *g, fv_tensor *x, const fv_block *blo
     return ffn_half(g, cross_half(g, y, block, shape, batch, memory, source), block, shape, batch);
 }
 
+/* Running only: nothing is dropped, and products add the residual themselves. */
+static fv_tensor *self_step(fv_graph *g, fv_tensor *x, const fv_block *block, const fv_block_shape *shape, const struct fv_step_cache *own)
+{
+    fv_tensor *in = shape->pre_norm ? fv_norm_build(g, x, &block->attention_norm, shape->norm_eps) : x;
+    fv_tensor *qkv = fv_linear_build(g, in, &block->qkv, FV_ACT_NONE, NULL);
+    if (!qkv) return NULL;
+    int64_t C = qkv->cols / 3;
+    fv_tensor *mixed = fv_attend_step(g, fv_view_columns(g, qkv, 0, C), fv_view_columns(g, qkv, C, C), fv_view_columns(g, qkv, 2 * C, C), own);
+    fv_tensor *out = fv_linear_build(g, mixed, &block->out, FV_ACT_NONE, x);
+    return shape->pre_norm ? out : fv_norm_build(g, out, &block->attention_norm, shape->norm_eps);
+}
+
+static fv_tensor *cross_step(fv_graph *g, fv_tensor *x, const fv_block *block, const fv_block_shape *shape, const struct fv_step_cache *source)
+{
+    fv_tensor *in = shape->pre_norm ? fv_norm_build(g, x, &block->cross_norm, shape->norm_eps) : x;
+    fv_tensor *mixed = fv_attend_step(g, fv_linear_build(g, in, &block->cross_q, FV_ACT_NONE, NULL), NULL, NULL, source);
+    fv_tensor *out = fv_linear_build(g, mixed, &block->cross_out, FV_ACT_NONE, x);
+    return shape->pre_norm ? out : fv_norm_build(g, out, &block->cross_norm, shape->norm_eps);
+}
+
+fv_tensor *fv_decoder_block_step(fv_graph *g, fv_tensor *x, const fv_block *block, const fv_block_shape *shape, const struct fv_step_cache *own, const struct fv_step_cache *source)
+{
+    return ffn_half(g, cross_step(g, self_step(g, x, block, shape, own), block, shape, source), block, shape, NULL);
+}
+
 void fv_sinusoids(float *table, int64_t rows, int64_t cols)
 {
     for (int64_t c = 0; c < cols; c++) {

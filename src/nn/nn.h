@@ -24,6 +24,7 @@
 
 #include "data/data.h"
 #include "graph/graph.h"
+#include "graph/step_cache.h"
 
 typedef struct fv_linear_weights { fv_param *w, *b; } fv_linear_weights;
 typedef struct fv_norm_weights { fv_param *w, *b; } fv_norm_weights;
@@ -67,6 +68,10 @@ typedef struct fv_block_shape {
 fv_tensor *fv_block_build(fv_graph *g, fv_tensor *x, const fv_block *block, const fv_block_shape *shape, const fv_batch *batch);
 /* The decoder's: between the two halves sequence b of x looks at sequence b of memory [M, C], whose batch `source` is. */
 fv_tensor *fv_decoder_block_build(fv_graph *g, fv_tensor *x, const fv_block *block, const fv_block_shape *shape, const fv_batch *batch, fv_tensor *memory, const fv_batch *source);
+
+/* The same for the newest tokens alone, x [R, C]: those before them, and the source, are in caches, whose layout is heads of
+ * D = C / heads side by side. The nodes of attention are "attend_step" and "attend_step.2". */
+fv_tensor *fv_decoder_block_step(fv_graph *g, fv_tensor *x, const fv_block *block, const fv_block_shape *shape, const struct fv_step_cache *own, const struct fv_step_cache *source);
 
 /* Dropout of a batch's rows plus a residual; without training, or p = 0, what is cheapest. */
 fv_tensor *fv_drop_build(fv_graph *g, fv_tensor *x, fv_tensor *residual, float p, const fv_batch *batch);
