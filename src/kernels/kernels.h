@@ -9,6 +9,7 @@
  *   attention_backward.c  the gradients, from weights made again
  *   attention_step.c   one new query a row against keys and values that are kept: a step of decoding
  *   rows.c             norms, activations, losses, embeddings, optimiser, reductions: what walks rows
+ *   top.c              the best columns of rows, for whoever chooses among them
  *   measure.c          what the processor and the memory reach at best
  *   cpu/isa.h          the table of inner loops
  *   cpu/plain.c        the truth, in plain C
@@ -197,6 +198,11 @@ void fv_cross_entropy_backward(float *dx, int64_t lddx, bool add, const float *x
  * the last tile; backward takes that lse for every tile, and dx may be x. */
 void fv_cross_entropy_tile_forward(float *loss, float *lse, const float *x, int64_t ldx, const int32_t *targets, float smoothing, int64_t rows, int64_t first, int64_t cols, int64_t all, fv_pool *pool);
 void fv_cross_entropy_tile_backward(float *dx, int64_t lddx, bool add, const float *x, int64_t ldx, const float *lse, const int32_t *targets, float smoothing, float weight, int64_t rows, int64_t first, int64_t cols, int64_t all, fv_pool *pool);
+
+/* The k best columns of each row, best first, equal ones by column; -1 where there are fewer (what is NaN or -inf is none).
+ *   best, values [rows, k]; lse [rows] log-sum-exp of the row, NaN if any of it is
+ *   counts       NULL, or [rows]: only so many columns of each row count */
+void fv_top_rows(int32_t *best, float *values, float *lse, const float *x, int64_t ldx, const int32_t *counts, int64_t rows, int64_t cols, int k, fv_pool *pool);
 
 /* ---- Parameters --------------------------------------------------------------------------- */
 

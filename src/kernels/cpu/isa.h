@@ -14,6 +14,9 @@
 /* Distance of the rows that tile_rows reads: fixed, so that it can address them by constants. */
 #define FV_TILE_LD 64
 
+/* Columns that block_tops looks at as one: some vectors, so that sums across lanes are rare. */
+#define FV_TOP_BLOCK 64
+
 /* What follows a product on the tile that is still in the first cache: c = residual + act(c + bias).
  * Pointers are those of the tile's first element; NULL for what is not wanted. */
 typedef struct fv_epilogue {
@@ -81,6 +84,8 @@ typedef struct fv_isa_table {
     void (*norm_backward)(float *dx, bool add, float *dw, float *db, const float *dy, const float *x, const float *w, float mean, float rstd, int64_t n);
     /* log of the sum of exp(x); *sum = the sum of x. */
     float (*log_sum_exp)(const float *x, int64_t n, float *sum);
+    /* tops[i] = the largest of x[i · FV_TOP_BLOCK ..), -inf where none is a number. */
+    void (*block_tops)(float *tops, const float *x, int64_t n);
     /* dx = or += weight · exp(x - lse) - shift. */
     void (*softmax_row)(float *dx, bool add, const float *x, int64_t n, float lse, float weight, float shift);
     /* y = or += (byte >= drop ? x · scale : 0) + residual. Column c takes byte (c / 16) % 4, from the

@@ -278,6 +278,15 @@ static float log_sum_exp(const float *x, int64_t n, float *sum)
     return top + (float)log(exps);
 }
 
+static void block_tops(float *tops, const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        float *top = tops + i / FV_TOP_BLOCK;
+        if (i % FV_TOP_BLOCK == 0) *top = -INFINITY;
+        if (x[i] > *top) *top = x[i];
+    }
+}
+
 static void softmax_row(float *dx, bool add, const float *x, int64_t n, float lse, float weight, float shift)
 {
     for (int64_t i = 0; i < n; i++) give(dx + i, weight * expf(x[i] - lse) - shift, add);
@@ -336,6 +345,6 @@ const fv_isa_table fv_isa_plain = {
     .dot = dot, .copy = copy, .scale_rows = scale_rows, .add_row = add_row, .sum_rows = sum_rows, .sum_squares = sum_squares,
     .act_forward = act_forward, .act_backward = act_backward,
     .norm_forward = norm_forward, .norm_backward = norm_backward,
-    .log_sum_exp = log_sum_exp, .softmax_row = softmax_row, .dropout_row = dropout_row,
+    .log_sum_exp = log_sum_exp, .block_tops = block_tops, .softmax_row = softmax_row, .dropout_row = dropout_row,
     .adam = adam, .triad = triad, .fma_chains = fma_chains,
 };

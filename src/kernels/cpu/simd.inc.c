@@ -591,6 +591,16 @@ static float log_sum_exp(const float *x, int64_t n, float *sum)
     return most + logf(vf_sum(exps));
 }
 
+static void block_tops(float *tops, const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += FV_TOP_BLOCK) {
+        vf top = vf_set(-INFINITY);
+        int64_t end = i + FV_TOP_BLOCK < n ? i + FV_TOP_BLOCK : n;
+        for (int64_t j = i; j < end; j += VL) top = vf_max(vf_pick(lanes_below(end - j), get(x + j, end - j), top), top); /* of a NaN and a number: the number */
+        tops[i / FV_TOP_BLOCK] = vf_top(top);
+    }
+}
+
 static void softmax_row(float *dx, bool add, const float *x, int64_t n, float lse, float weight, float shift)
 {
     vf base = vf_set(lse), w = vf_set(weight), c = vf_set(shift);
@@ -682,6 +692,6 @@ const fv_isa_table ISA_TABLE = {
     .dot = dot, .copy = copy, .scale_rows = scale_rows, .add_row = add_row, .sum_rows = sum_rows, .sum_squares = sum_squares,
     .act_forward = act_forward, .act_backward = act_backward,
     .norm_forward = norm_forward, .norm_backward = norm_backward,
-    .log_sum_exp = log_sum_exp, .softmax_row = softmax_row, .dropout_row = dropout_row,
+    .log_sum_exp = log_sum_exp, .block_tops = block_tops, .softmax_row = softmax_row, .dropout_row = dropout_row,
     .adam = adam, .triad = triad, .fma_chains = fma_chains,
 };
