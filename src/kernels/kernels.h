@@ -189,6 +189,16 @@ void fv_sum_columns(float *out, bool add, const float *x, int64_t ldx, int64_t r
 void fv_gather_rows(float *y, int64_t ldy, bool add, const float *table, int64_t ldt, const int32_t *ids, float scale, int64_t rows, int64_t cols, fv_pool *pool);
 void fv_scatter_rows(float *dtable, int64_t ldt, const float *dy, int64_t lddy, const int32_t *ids, float scale, int64_t rows, int64_t cols, fv_pool *pool);
 
+/* y = or += x with pairs of each head's channels turned (rotary positions, Su et al. 2021): channels i and i + D/2, or
+ * 2i and 2i+1 when `interleaved`, by the angle whose cosine and sine are table[place][i] and table[place][D/2 + i]. */
+typedef struct fv_rotation {
+    const float *table;    /* [places, D] */
+    const int32_t *places; /* [rows]; NULL: row r has place r */
+    int32_t heads, D;
+    bool interleaved, back; /* back: by the opposite angle */
+} fv_rotation;
+void fv_rotate_rows(float *y, int64_t ldy, bool add, const float *x, int64_t ldx, const fv_rotation *rotation, int64_t rows, fv_pool *pool);
+
 /* Row-wise softmax cross-entropy with label smoothing s (Szegedy et al. 2016): the target is (1-s) on
  * targets[r] plus s spread over all cols. targets[r] < 0: the row counts nothing. loss: [rows], and
  * lse: [rows]. backward: dx = weight · (softmax(x) - target), dx set or added. */

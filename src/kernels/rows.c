@@ -265,6 +265,55 @@ void fv_scatter_rows(float *dtable, int64_t ldt, const float *dy, int64_t lddy, 
     run_steps(rows * cols > TASK_FLOATS ? pool : NULL, cols, COLUMN_BLOCK, scatter_columns, &l);
 }
 
+/* ---- Rotary positions --------------------------------------------------------------------- */
+
+typedef struct rotate {
+    operands o;
+    const fv_rotation *by;
+} rotate;
+
+/* The pairs of one head; `sign` is of the sines. Nothing overlaps, which lets compilers make vectors of it. */
+static void turn_halves(float *restrict y, bool add, const float *restrict x, const float *restrict cosines, const float *restrict sines, int64_t half, float sign)
+{
+    for (int64_t i = 0; i < half; i++) {
+        float c = cosines[i], s = sign * sines[i], a = x[i] * c - x[half + i] * s, b = x[half + i] * c + x[i] * s;
+        y[i] = add ? y[i] + a : a;
+        y[half + i] = add ? y[half + i] + b : b;
+    }
+}
+
+static void turn_neighbours(float *restrict y, bool add, const float *restrict x, const float *restrict cosines, const float *restrict sines, int64_t half, float sign)
+{
+    for (int64_t i = 0; i < half; i++) {
+        float c = cosines[i], s = sign * sines[i], a = x[2 * i] * c - x[2 * i + 1] * s, b = x[2 * i + 1] * c + x[2 * i] * s;
+        y[2 * i] = add ? y[2 * i] + a : a;
+        y[2 * i + 1] = add ? y[2 * i + 1] + b : b;
+    }
+}
+
+static void rotate_rows(const void *arg, int64_t begin, int64_t end)
+{
+    const rotate *r = arg;
+    const operands *o = &r->o;
+    int64_t D = r->by->D, half = D / 2;
+    for (int64_t row = begin; row < end; row++) {
+        const float *cosines = r->by->table + (r->by->places ? r->by->places[row] : row) * D;
+        for (int64_t c = 0; c < o->cols; c += D) {
+            float *y = o->y + row * o->ldy + c;
+            const float *x = o->x + row * o->ldx + c;
+            if (r->by->interleaved) turn_neighbours(y, o->add, x, cosines, cosines + half, half, o->scale);
+            else turn_halves(y, o->add, x, cosines, cosines + half, half, o->scale);
+        }
+    }
+}
+
+void fv_rotate_rows(float *y, int64_t ldy, bool add, const float *x, int64_t ldx, const fv_rotation *rotation, int64_t rows, fv_pool *pool)
+{
+    int64_t cols = (int64_t)rotation->heads * rotation->D;
+    rotate r = {.o = {.y = y, .ldy = ldy, .add = add, .x = x, .ldx = ldx, .cols = cols, .scale = rotation->back ? -1 : 1}, .by = rotation};
+    run_rows(pool, rows, cols, rotate_rows, &r);
+}
+
 /* ---- Losses ------------------------------------------------------------------------------- */
 
 /* Columns [first, first + o.cols) of `all`. */
