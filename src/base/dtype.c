@@ -1,4 +1,4 @@
-/* Names and sizes of element types, from the one list in the header. */
+/* Names and sizes of element types, from the one list in the header, and what short floats say. */
 #include "base/dtype.h"
 
 #include <string.h>
@@ -31,4 +31,40 @@ int fv_dtype_parse(const char *name)
     for (int i = 0; i < FV_DTYPE_COUNT; i++)
         if (strcmp(types[i].name, name) == 0) return i;
     return -1;
+}
+
+/* ---- Short floats ---- */
+
+static float from_bits(uint32_t bits)
+{
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+/* IEEE 754 binary16. */
+static float widen_half(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 1023;
+    if (exponent == 31) return from_bits(sign | 0x7f800000 | fraction << 13);
+    if (exponent) return from_bits(sign | (exponent + 112) << 23 | fraction << 13);
+    float tiny = (float)fraction * 0x1p-24f;
+    return sign ? -tiny : tiny;
+}
+
+bool fv_dtype_widens(fv_dtype dtype) { return dtype == FV_F32 || dtype == FV_F16 || dtype == FV_BF16; }
+
+void fv_dtype_widen(float *to, const void *from, fv_dtype dtype, int64_t n)
+{
+    const uint8_t *bytes = from;
+    FV_ASSERT(fv_dtype_widens(dtype));
+    if (dtype == FV_F32) {
+        if (n) memcpy(to, bytes, (size_t)n * sizeof *to);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        uint16_t h;
+        memcpy(&h, bytes + 2 * i, sizeof h);
+        to[i] = dtype == FV_F16 ? widen_half(h) : from_bits((uint32_t)h << 16);
+    }
 }

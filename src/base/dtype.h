@@ -2,7 +2,9 @@
 #ifndef FV_BASE_DTYPE_H
 #define FV_BASE_DTYPE_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define FV_DTYPE_LIST(X) \
     X(FV_F64, "F64", 8) X(FV_F32, "F32", 4) X(FV_F16, "F16", 2) X(FV_BF16, "BF16", 2) \
@@ -19,5 +21,8 @@ typedef enum fv_dtype {
 size_t fv_dtype_bytes(fv_dtype dtype);
 const char *fv_dtype_name(fv_dtype dtype);
 int fv_dtype_parse(const char *name); /* the dtype, or -1 */
+/* n numbers of a type that `widens` to float32, exactly: F32, F16, BF16. `from` need not be aligned. */
+bool fv_dtype_widens(fv_dtype dtype);
+void fv_dtype_widen(float *to, const void *from, fv_dtype dtype, int64_t n);
 
 #endif

@@ -4,42 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static float widen_half(uint16_t h)
-{
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 1023, bits;
-    if (exponent == 31) bits = sign | 0x7f800000 | fraction << 13;
-    else if (exponent) bits = sign | (exponent + 112) << 23 | fraction << 13;
-    else {
-        float tiny = (float)fraction * 0x1p-24f;
-        return sign ? -tiny : tiny;
-    }
-    float f;
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
-
-static float widen_brain(uint16_t h)
-{
-    uint32_t bits = (uint32_t)h << 16;
-    float f;
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
-
-static void copy_widened(float *to, const fv_st_tensor *from, int64_t n)
-{
-    const uint8_t *bytes = from->data;
-    if (from->dtype == FV_F32) {
-        memcpy(to, bytes, (size_t)n * sizeof *to);
-        return;
-    }
-    for (int64_t i = 0; i < n; i++) {
-        uint16_t h;
-        memcpy(&h, bytes + 2 * i, sizeof h);
-        to[i] = from->dtype == FV_F16 ? widen_half(h) : widen_brain(h);
-    }
-}
-
 static fv_status wrong_shape(const fv_safetensors *file, const fv_st_tensor *t, int64_t rows, int64_t cols, int rank, fv_err *err)
 {
     fv_buf found = {0};
@@ -60,7 +24,7 @@ static fv_status find_part(const fv_safetensors *file, const fv_param *p, int pa
     if (!t) return FV_FAIL(err, FV_E_FORMAT, "%s: no tensor %s, which config.json asks for", file->path, p->names[part]);
     bool fits = p->rank == 2 ? t->rank == 2 && t->shape[0] == rows && t->shape[1] == cols : t->rank == 1 && t->shape[0] == cols;
     if (!fits) return wrong_shape(file, t, rows, cols, p->rank, err);
-    if (t->dtype != FV_F32 && t->dtype != FV_F16 && t->dtype != FV_BF16)
+    if (!fv_dtype_widens(t->dtype))
         return FV_FAIL(err, FV_E_FORMAT, "%s: %s holds %s; supported: F32, F16, BF16", file->path, t->name, fv_dtype_name(t->dtype));
     *out = t;
     return FV_OK;
@@ -74,7 +38,7 @@ static fv_status copy_parts(fv_param *p, const fv_safetensors *file, fv_err *err
         int64_t rows, cols;
         FV_TRY(find_part(file, p, i, &t, err));
         float *to = fv_param_part(p, i, &rows, &cols);
-        copy_widened(to, t, rows * cols);
+        fv_dtype_widen(to, t->data, t->dtype, rows * cols);
     }
 done:
     return status;

@@ -339,6 +339,7 @@ int main(void)
         TEST(files_are_bounded_and_named),
         TEST(fields_are_read),
         TEST(missing_fields_keep_their_defaults),
+        TEST(words_are_found_among_those_known),
         TEST(wrong_fields_say_what_was_found),
         TEST(prints_what_reads_back),
         TEST(saves_all_or_nothing),
