@@ -19,7 +19,7 @@
 #include "kernels/shares.h"
 
 #ifdef FV_STRESS
-enum { K_BLOCK = 32, ROWS_FLOATS = 1 << 9, TALL_ROWS = 30, TALL_FLOATS = 1 << 10, TILE_COLUMNS = 64, PACK_FLOATS = 1 << 8, PACK_ROWS = 5, TASK_FLOPS = 1 << 8, LEAST_FLOPS = 1 << 8 };
+enum { K_BLOCK = 32, ROWS_FLOATS = 1 << 9, TALL_ROWS = 30, TALL_FLOATS = 1 << 10, TILE_COLUMNS = 64, PACK_FLOATS = 1 << 8, PACK_ROWS = 5, TASK_FLOPS = 1 << 8, LEAST_FLOPS = 1 << 8, LEAST_ROWS = 2 };
 #else
 enum {
     K_BLOCK = 768,          /* k of a block at most: sums rarely go to memory and back; a panel of B takes 96 KB of the second cache */
@@ -31,6 +31,7 @@ enum {
     PACK_ROWS = 16,         /* rows that it takes at a time where panels lie side by side */
     TASK_FLOPS = 1 << 22,   /* in a task: some 40 microseconds, so that threads end together */
     LEAST_FLOPS = 1 << 18,  /* below this a task is not worth handing out: some 2 microseconds */
+    LEAST_ROWS = 16,        /* a float comes from memory in the time of so many multiply-adds */
 };
 #endif
 
@@ -74,11 +75,12 @@ static int64_t choose_tile_m(const plan *p)
     return even(p->m_panels, max64(1, most));
 }
 
-/* Panels of B in a task: few enough for many tasks, enough for each to be worth its start. */
+/* Panels of B in a task: few enough for many tasks, enough for each to be worth its start. With few rows it is
+ * not arithmetic that takes the time but B's way from memory: as long as so many rows would. */
 static int64_t choose_tile_n(const plan *p)
 {
     int64_t most = max64(1, TILE_COLUMNS / p->nr);
-    double flops = 2.0 * (double)(p->tile_m * p->mr) * (double)p->nr * (double)p->k; /* of one panel, in words */
+    double flops = 2.0 * (double)max64(p->tile_m * p->mr, LEAST_ROWS) * (double)p->nr * (double)p->k; /* of one panel, in words */
     while (most > 1 && flops * (double)(most / 2) > TASK_FLOPS) most /= 2;
     while (most > 1 && ceil_div(p->m_panels, p->tile_m) * ceil_div(p->n_panels, most) < 16 && flops * (double)(most / 2) > LEAST_FLOPS) most /= 2;
     while (flops * (double)most < LEAST_FLOPS && most < p->n_panels) most *= 2;
