@@ -8,6 +8,7 @@ struct fv_packed {
     const fv_isa_table *isa; /* whose panels these are */
     fv_precision precision;
     int64_t k, n;
+    int64_t most;            /* columns that there is room for, where they are taken from another; else 0 */
     size_t bytes;
     float *panels;
     float *scales;           /* int8: of each column, in whole panels */

@@ -5,6 +5,7 @@
  *   gemm.c             packing, blocking, epilogue, in float32 and bf16
  *   shares.c           which thread begins with which tasks, so that caches keep their worth
  *   gemm_int8.c        what int8 adds: scales, quantising, dequantising
+ *   gemm_columns.c     some columns of packed weights, for a vocabulary's shortlist
  *   attention.c        how a batch is cut, bounds; forward: tiles with an online softmax
  *   attention_backward.c  the gradients, from weights made again
  *   attention_step.c   one new query a row against keys and values that are kept: a step of decoding
@@ -74,6 +75,11 @@ fv_packed *fv_packed_new(const float *b, int64_t ldb, bool b_t, int64_t k, int64
 fv_packed *fv_packed_new_bf16(const float *b, int64_t ldb, bool b_t, int64_t k, int64_t n, fv_pool *pool, fv_err *err);
 /* From int8 weights [n,k] and n scales, which are copied. k up to 65,536, beyond which sums could overflow: FV_E_ARGUMENT. */
 fv_packed *fv_packed_new_int8(const int8_t *w, int64_t ldw, const float *scales, int64_t k, int64_t n, fv_err *err);
+/* Room for up to `most` columns of matrices like this one (its k, precision and instruction set): none are in it yet. A vocabulary's shortlist, say. */
+fv_packed *fv_packed_columns_new(const fv_packed *like, int64_t most, fv_err *err);
+/* Column j of `to` becomes column columns[j] of `from`, for n of them: a product with `to` has the bits of those columns of the product with `from`.
+ * Sorted columns are taken fastest. What was in `to` is forgotten; nothing is allocated. */
+void fv_packed_take_columns(fv_packed *to, const fv_packed *from, const int32_t *columns, int64_t n, fv_pool *pool);
 void fv_packed_free(fv_packed *packed);
 size_t fv_packed_bytes(const fv_packed *packed);
 fv_precision fv_packed_precision(const fv_packed *packed);

@@ -315,6 +315,37 @@ static void same_bits_with_any_threads(void **state)
     product_free(&p);
 }
 
+/* As in float32: a row is quantised by itself and its sums are exact, so that its bits are its own. */
+static void a_row_depends_on_no_other(void **state)
+{
+    (void)state;
+    product p = product_new(37, 70, 3300);
+    grid all = grid_new(p.m, p.n, 0), some = grid_new(p.m, p.n, 0), bias = grid_made(1, p.n, 0);
+    for (EACH_ISA(isa)) {
+        fv_packed *b = packed(&p);
+        fv_gemm g = gemm_of(&p, b, &all);
+        g.bias = bias.at;
+        g.act = FV_ACT_GELU;
+        run(&g, pool);
+        for (int64_t rows = 1; rows <= 15; rows += 7) {
+            grid_spoil(&some);
+            for (int64_t first = 0; first < p.m; first += rows) {
+                fv_gemm part = g;
+                part.m = p.m - first < rows ? p.m - first : rows;
+                part.a += first * part.lda;
+                part.c = some.at + first * some.ld;
+                run(&part, first % 2 ? pool : NULL);
+            }
+            assert_true(grid_same(&all, &some));
+        }
+        fv_packed_free(b);
+    }
+    grid_free(&all);
+    grid_free(&some);
+    grid_free(&bias);
+    product_free(&p);
+}
+
 static void packing_without_memory(void **state)
 {
     (void)state;
@@ -373,8 +404,8 @@ int main(void)
         cmocka_unit_test(exact_in_every_size), cmocka_unit_test(exact_over_blocks), cmocka_unit_test(largest_sums),
         cmocka_unit_test(too_long_for_the_sums), cmocka_unit_test(strange_rows), cmocka_unit_test(epilogues),
         cmocka_unit_test(near_the_product_of_floats), cmocka_unit_test(weights_to_int8),
-        cmocka_unit_test(same_bits_with_any_threads), cmocka_unit_test(packing_without_memory),
-        cmocka_unit_test(packed_keeps_its_instruction_set),
+        cmocka_unit_test(same_bits_with_any_threads), cmocka_unit_test(a_row_depends_on_no_other),
+        cmocka_unit_test(packing_without_memory), cmocka_unit_test(packed_keeps_its_instruction_set),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

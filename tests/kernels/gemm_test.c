@@ -247,6 +247,51 @@ static void same_bits_with_any_threads(void **state)
     }
 }
 
+/* A sentence's translation must not depend on its neighbours in the batch: the rows of a product are those of the
+ * products of each row, and of a few, however its sums are cut. */
+static void check_rows_alone(const product *p, bool packs)
+{
+    grid a = stored(p->a, p->m, p->k, false, 3), b = stored(p->b, p->k, p->n, false, 5), r = grid_made(p->m, p->n, 1), all = grid_new(p->m, p->n, 0), some = grid_new(p->m, p->n, 0);
+    fv_packed *packed = packs ? packed_b(p, &b, false) : NULL;
+    fv_gemm g = {.m = p->m, .n = p->n, .k = p->k, .a = a.at, .lda = a.ld, .b = b.at, .ldb = b.ld, .packed = packed, .c = all.at, .ldc = all.ld, .precision = p->precision,
+                 .bias = r.at, .act = FV_ACT_GELU, .residual = r.at, .ldres = r.ld};
+    run(&g, pool);
+    for (int64_t rows = 1; rows <= 15; rows += 7) {
+        grid_spoil(&some);
+        for (int64_t first = 0; first < p->m; first += rows) {
+            fv_gemm part = g;
+            part.m = p->m - first < rows ? p->m - first : rows;
+            part.a = a.at + first * a.ld;
+            part.residual = r.at + first * r.ld;
+            part.c = some.at + first * some.ld;
+            run(&part, first % 2 ? pool : NULL);
+        }
+        if (!grid_same(&all, &some)) fail_msg("%s, %ld rows of %ld at a time, k %ld, n %ld, precision %d: other bits than all at once", fv_kernels_isa(), (long)rows, (long)p->m, (long)p->k, (long)p->n, (int)p->precision);
+    }
+    fv_packed_free(packed);
+    grid_free(&a);
+    grid_free(&b);
+    grid_free(&r);
+    grid_free(&all);
+    grid_free(&some);
+}
+
+static void a_row_depends_on_no_other(void **state)
+{
+    (void)state;
+    const int64_t sizes[][2] = {{70, 100}, {64, 512}, {33, 1700}, {9, 3300}}; /* n and k: several blocks of k in the last */
+    for (size_t s = 0; s < FV_COUNT(sizes); s++) {
+        for (EACH_PRECISION(precision)) {
+            product p = product_new(37, sizes[s][0], sizes[s][1], precision);
+            for (EACH_ISA(isa)) {
+                check_rows_alone(&p, true);
+                check_rows_alone(&p, false);
+            }
+            product_free(&p);
+        }
+    }
+}
+
 /* a · 1 in bf16 is a, rounded. */
 static float through_bf16(float a, bool a_t)
 {
@@ -343,7 +388,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_and_transposes), cmocka_unit_test(tile_edges),
         cmocka_unit_test(blocks_and_slabs), cmocka_unit_test(epilogues),
-        cmocka_unit_test(nothing_to_do), cmocka_unit_test(same_bits_with_any_threads),
+        cmocka_unit_test(nothing_to_do), cmocka_unit_test(same_bits_with_any_threads), cmocka_unit_test(a_row_depends_on_no_other),
         cmocka_unit_test(bf16_rounds_to_nearest_even), cmocka_unit_test(packing_without_memory), cmocka_unit_test(packed_keeps_its_instruction_set),
     };
     return cmocka_run_group_tests(tests, start, stop);
