@@ -472,6 +472,13 @@ FV_API void fv_eval_options_init(fv_eval_options *options);
 FV_API fv_report *fv_eval(fv_session *session, const char *path, const fv_eval_options *options, fv_err *err);
 FV_API void fv_report_free(fv_report *report);
 
+/* ---- Other programs' models --------------------------------------------------------------- */
+
+/* Makes the model folder OUT of a translator of CTranslate2 in the folder IN (model.bin and vocabularies): all or
+ * nothing, and nothing that is there already is overwritten. Weights of 8 and 16 bits become float32. What is not
+ * supported is FV_E_FORMAT and named. */
+FV_API fv_status fv_convert(const char *in, const char *out, fv_err *err);
+
 /* ---- Benchmarks --------------------------------------------------------------------------- */
 
 typedef struct fv_bench_result {
