@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/tokenizer.h"
+#include "text/sentencepiece.h"
 
 #define TEXT_MAX ((size_t)1 << 30)
 #ifdef FV_STRESS
@@ -20,6 +20,7 @@
 #else
 #define CACHE_SLOTS 4096 /* 64 bytes each: all of it fits a second-level cache */
 #endif
+#define ALPHA_MOST 1000.0 /* beyond, nothing changes but the danger of overflow */
 #define CACHE_PIECE 24
 #define CACHE_IDS 8
 
@@ -37,6 +38,9 @@ typedef struct scratch {
     fv_normalized normalized;
     fv_buf prefixed;
     fv_meta meta;
+    int32_t *ids;   /* of a whole text, by a SentencePiece model, */
+    uint32_t *lens; /* with the bytes of each */
+    size_t ids_capacity, lens_capacity;
 } scratch;
 
 /* One call at work. Positions are in the normalised text of the gap at hand. */
@@ -46,6 +50,8 @@ typedef struct encoder {
     fv_encoding *out;
     const fv_span *span, *last_span; /* the span of the position emitted last; the gap's last one */
     uint8_t type;
+    double alpha; /* of cuts by chance */
+    fv_rng *rng;  /* NULL: the best one */
     fv_err *err;
 } encoder;
 
@@ -82,6 +88,14 @@ static void put(encoder *e, int32_t id, uint32_t begin, uint32_t end)
     out->begins[out->n] = begin;
     out->ends[out->n] = end;
     out->types[out->n++] = e->type;
+}
+
+fv_status fv_encoding_put(fv_encoding *out, int32_t id, uint32_t begin, uint32_t end, fv_err *err)
+{
+    encoder e = {.out = out};
+    fv_status status = reserve(out, 1, err);
+    if (status == FV_OK) put(&e, id, begin, end);
+    return status;
 }
 
 /* Called with ascending positions. */
@@ -201,17 +215,23 @@ static bool tells_lengths(const fv_tokenizer *t, const int32_t *ids, const uint3
     return true;
 }
 
+static fv_status cut_unigram(encoder *e, const char *piece, size_t len, int32_t *ids, uint32_t *lens, size_t *n)
+{
+    if (e->rng) return fv_unigram_sample(&e->t->unigram, piece, len, e->alpha, e->rng, ids, lens, n, e->err);
+    return fv_unigram_piece(&e->t->unigram, piece, len, ids, lens, n, e->err);
+}
+
 static fv_status solve_unigram(encoder *e, const char *piece, size_t len, int32_t *ids, uint32_t *lens, size_t *n)
 {
     uint32_t hash = 0;
-    cached *slot = len <= CACHE_PIECE ? cache_slot(e->s, piece, len, &hash) : NULL;
+    cached *slot = len <= CACHE_PIECE && !e->rng ? cache_slot(e->s, piece, len, &hash) : NULL;
     if (slot && slot->hash == hash && slot->len == len && memcmp(slot->piece, piece, len) == 0) {
         *n = slot->n;
         memcpy(ids, slot->ids, slot->n * sizeof *ids);
         for (size_t i = 0; i < *n; i++) lens[i] = e->t->tokens[ids[i]].n_bytes;
         return FV_OK;
     }
-    fv_status status = fv_unigram_piece(&e->t->unigram, piece, len, ids, lens, n, e->err);
+    fv_status status = cut_unigram(e, piece, len, ids, lens, n);
     if (status == FV_OK && slot && tells_lengths(e->t, ids, lens, *n)) remember(slot, hash, piece, len, ids, *n);
     return status;
 }
@@ -233,6 +253,21 @@ static fv_status encode_unigram_piece(encoder *e, size_t from, size_t len, size_
 done:
     if (ids != few_ids) fv_free(ids);
     if (lens != few_lens) fv_free(lens);
+    return status;
+}
+
+/* By a SentencePiece model: the text as its normaliser left it is cut as a whole. */
+static fv_status encode_whole(encoder *e, const char *text, size_t len)
+{
+    fv_status status = FV_OK;
+    scratch *s = e->s;
+    size_t n, at = 0;
+    FV_TRY(fv_grow(&s->ids, &s->ids_capacity, len, sizeof *s->ids, e->err));
+    FV_TRY(fv_grow(&s->lens, &s->lens_capacity, len, sizeof *s->lens, e->err));
+    FV_TRY(e->t->sp->bpe ? fv_sentencepiece_bpe(e->t, text, len, s->ids, s->lens, &n, e->err) : cut_unigram(e, text, len, s->ids, s->lens, &n));
+    FV_TRY(reserve(e->out, n, e->err));
+    for (size_t i = 0; i < n; at += s->lens[i++]) emit(e, s->ids[i], at, at + s->lens[i]);
+done:
     return status;
 }
 
@@ -280,6 +315,7 @@ done:
 static fv_status encode_stretch(encoder *e, const char *text, size_t len, size_t at)
 {
     if (len == 0) return FV_OK;
+    if (e->t->sp) return encode_whole(e, text, len);
     if (e->t->kind == FV_TOKENIZER_WORDPIECE) return encode_words(e, text, len, at);
     if (e->t->kind == FV_TOKENIZER_UNIGRAM) return encode_unigram(e, text, len, at);
     return encode_pieces(e, text, len, at);
@@ -367,6 +403,28 @@ done:
     return status;
 }
 
+fv_status fv_tokenizer_sample(const fv_tokenizer *tokenizer, const char *text, size_t len, double alpha, fv_rng *rng, fv_encoding *out, fv_err *err)
+{
+    fv_status status = FV_OK;
+    encoder e = {.t = tokenizer, .out = out, .alpha = alpha, .rng = rng, .err = err};
+    out->n = 0;
+    if (tokenizer->kind != FV_TOKENIZER_UNIGRAM) return FV_FAIL(err, FV_E_ARGUMENT, "only unigram tokenizers know other ways to cut a text, and how probable each is");
+    if (!(alpha >= 0 && alpha <= ALPHA_MOST)) return FV_FAIL(err, FV_E_ARGUMENT, "alpha is %g; expected 0 (any cut) to %g (nearly always the best one)", alpha, ALPHA_MOST);
+    if (len > TEXT_MAX) return too_long(len, err);
+    FV_TRY(ready_scratch(out, tokenizer, &e.s, err));
+    status = encode_text(&e, text, len);
+done:
+    if (status != FV_OK) out->n = 0;
+    return status;
+}
+
+const char *fv_sentencepiece_surface(const fv_encoding *encoding, const uint32_t **lens)
+{
+    const scratch *s = encoding->scratch;
+    *lens = s->lens;
+    return s->normalized.data;
+}
+
 void fv_encoding_release(fv_encoding *encoding)
 {
     scratch *s = encoding->scratch;
@@ -376,6 +434,8 @@ void fv_encoding_release(fv_encoding *encoding)
         fv_normalized_release(&s->normalized);
         fv_buf_release(&s->prefixed);
         fv_meta_release(&s->meta);
+        fv_free(s->ids);
+        fv_free(s->lens);
     }
     void *blocks[] = {encoding->ids, encoding->begins, encoding->ends, encoding->types, s};
     for (size_t i = 0; i < FV_COUNT(blocks); i++) fv_free(blocks[i]);

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
-#include "text/tokenizer.h"
+#include "text/sentencepiece.h"
 
 #define MARKS_BEGIN 0x300    /* no code point below is a mark, or composes with one before it */
 #define POINTS_OF_ONE 32     /* longest decomposition of one code point is 18 (U+FDFA) */
@@ -244,6 +244,7 @@ fv_status fv_normalize_text(fv_normalized *to, fv_normalizer how, const char *te
 {
     fv_status status = FV_OK;
     if (how.bert) return fv_bert_normalize(to, how, text, len, base, err);
+    if (how.sp) return fv_sentencepiece_normalize(to, how.sp, text, len, base, err);
     to->n_spans = to->text.len = 0;
     if (how.form == FV_NORMALIZE_NONE && !how.lowercase) {
         to->data = text;

@@ -5,11 +5,13 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "text/tokenizer.h"
+#include "text/sentencepiece.h"
 
 #define VOCAB_MAX 4000000
 
-static const char *const specials[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
+static const char *const specials[FV_N_SPECIALS] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
+/* The last is not among a SentencePiece model's own, but in the vocabularies of translators. */
+static const char *const sp_specials[FV_N_SP_SPECIALS + 1] = {"<unk>", "<s>", "</s>", "<pad>"};
 #define VOCAB_MIN (FV_N_SPECIALS + 256)
 
 /* ---- Names of bytes ----------------------------------------------------------------------- */
@@ -88,6 +90,7 @@ void fv_tokenizer_close(fv_tokenizer *tokenizer)
     fv_bpe_release(&tokenizer->bpe);
     fv_wordpiece_release(&tokenizer->wordpiece);
     fv_unigram_release(&tokenizer->unigram);
+    fv_sentencepiece_free(tokenizer->sp);
     fv_map_release(&tokenizer->ids);
     fv_arena_release(&tokenizer->arena);
     fv_free(tokenizer);
@@ -198,6 +201,7 @@ static fv_status seal_unigram(fv_tokenizer *t, fv_err *err)
 
 static fv_status seal_kind(fv_tokenizer *t, const char *where, fv_err *err)
 {
+    if (t->sp) return fv_sentencepiece_seal(t, where, err);
     switch (t->kind) {
     case FV_TOKENIZER_WORDPIECE: return fv_wordpiece_init(&t->wordpiece, t->tokens, t->n, err);
     case FV_TOKENIZER_UNIGRAM: return seal_unigram(t, err);
@@ -306,16 +310,42 @@ done:
     return status;
 }
 
+static bool is_among(const char *const *list, size_t n, const char *text, size_t len)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strlen(list[i]) == len && memcmp(list[i], text, len) == 0) return true;
+    return false;
+}
+
 bool fv_is_special(const char *text, size_t len)
 {
-    for (size_t i = 0; i < FV_COUNT(specials); i++)
-        if (strlen(specials[i]) == len && memcmp(specials[i], text, len) == 0) return true;
-    return false;
+    return is_among(specials, FV_COUNT(specials), text, len) || is_among(sp_specials, FV_COUNT(sp_specials), text, len);
+}
+
+int fv_n_specials(const fv_tokenizer *tokenizer)
+{
+    return tokenizer->sp ? FV_N_SP_SPECIALS : FV_N_SPECIALS;
+}
+
+/* They are not looked for in texts. */
+static fv_status begin_sentencepiece(fv_tokenizer *t, size_t n, fv_err *err)
+{
+    fv_status status = FV_OK;
+    FV_TRY(fv_tokenizer_reserve(t, n, 0, err));
+    if (!(t->sp->types = fv_arena_alloc(&t->arena, n, err))) return FV_E_MEMORY;
+    memset(t->sp->types, FV_PIECE_NORMAL, n);
+    for (int32_t id = 0; id < FV_N_SP_SPECIALS; id++) {
+        FV_TRY(fv_tokenizer_name(t, id, sp_specials[id], strlen(sp_specials[id]), err));
+        t->sp->types[id] = id == FV_SP_UNK ? FV_PIECE_UNKNOWN : FV_PIECE_CONTROL;
+    }
+done:
+    return status;
 }
 
 fv_status fv_tokenizer_begin(fv_tokenizer *t, size_t n, fv_err *err)
 {
     fv_status status = FV_OK;
+    if (t->sp) return begin_sentencepiece(t, n, err);
     FV_TRY(fv_tokenizer_reserve(t, n, FV_N_SPECIALS, err));
     for (int32_t id = 0; id < FV_N_SPECIALS; id++) {
         FV_TRY(fv_tokenizer_name(t, id, specials[id], strlen(specials[id]), err));
@@ -379,6 +409,22 @@ static fv_status learn_kind(fv_tokenizer *t, const fv_trainer *trainer, const fv
     }
 }
 
+/* A SentencePiece model that normalises by a table for the form. */
+static fv_status choose_sentencepiece(fv_tokenizer *t, const fv_tokenizer_options *o, fv_err *err)
+{
+    fv_status status = FV_OK;
+    fv_buf table = {0};
+    t->kind = FV_TOKENIZER_UNIGRAM;
+    FV_TRY(fv_sentencepiece_begin(t, err));
+    FV_TRY(fv_charsmap_make(&table, o->normalize, o->lowercase, err));
+    if (!table.len) goto done;
+    FV_TRY(fv_charsmap_init(&t->sp->map, &table, "training", err));
+    t->sp->normalizer = "user_defined";
+done:
+    fv_buf_release(&table);
+    return status;
+}
+
 /* How texts are normalised and split, before the first is seen. */
 static fv_status choose_ways(fv_tokenizer *t, const fv_tokenizer_options *o, fv_err *err)
 {
@@ -392,23 +438,21 @@ static fv_status choose_ways(fv_tokenizer *t, const fv_tokenizer_options *o, fv_
     return fv_splitter_init(&t->splitter, fv_split_pattern, "training", err);
 }
 
-fv_tokenizer *fv_tokenizer_train(const fv_tokenizer_options *options, fv_next_text next, void *user, fv_err *err)
+static fv_tokenizer *train(const fv_tokenizer_options *o, bool sentencepiece, fv_next_text next, void *user, fv_err *err)
 {
     fv_status status = FV_OK;
-    fv_tokenizer_options defaults;
     counting c = {0};
-    fv_tokenizer_options_init(&defaults);
-    const fv_tokenizer_options *o = options ? options : &defaults;
     if (check_options(o, err) != FV_OK) return NULL;
     fv_tokenizer *t = fv_tokenizer_new(err);
     if (!t) return NULL;
     c.t = t;
     fv_trainer_init(&c.trainer);
-    FV_TRY(choose_ways(t, o, err));
+    FV_TRY(sentencepiece ? choose_sentencepiece(t, o, err) : choose_ways(t, o, err));
     if (t->splitter.pattern && !(c.match = fv_splitter_scratch(&t->splitter, err))) { status = FV_E_MEMORY; goto done; }
     FV_TRY(count_texts(&c, next, user, err));
     FV_TRY(learn_kind(t, &c.trainer, o, err));
-    fv_frame_bert(t, FV_CLS, FV_SEP);
+    if (sentencepiece) fv_frame_plain(t);
+    else fv_frame_bert(t, FV_CLS, FV_SEP);
     FV_TRY(fv_tokenizer_seal(t, "training", err));
 done:
     fv_trainer_release(&c.trainer);
@@ -418,6 +462,19 @@ done:
     if (status == FV_OK) return t;
     fv_tokenizer_close(t);
     return NULL;
+}
+
+fv_tokenizer *fv_tokenizer_train(const fv_tokenizer_options *options, fv_next_text next, void *user, fv_err *err)
+{
+    fv_tokenizer_options defaults;
+    fv_tokenizer_options_init(&defaults);
+    return train(options ? options : &defaults, false, next, user, err);
+}
+
+fv_tokenizer *fv_sentencepiece_train(const fv_tokenizer_options *options, fv_next_text next, void *user, fv_err *err)
+{
+    FV_ASSERT(options->kind == FV_TOKENIZER_UNIGRAM);
+    return train(options, true, next, user, err);
 }
 
 /* ---- The vocabulary ----------------------------------------------------------------------- */

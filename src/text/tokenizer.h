@@ -12,7 +12,8 @@
  *   bpe_train.c   learning merges from texts
  *   trie.c        tokens that begin at a place
  *   wordpiece.c   the longest known token first; wordpiece_train.c learns them
- *   unigram.c     the most probable pieces; metaspace.c their spaces; unigram_train.c learns them
+ *   unigram.c     the most probable pieces; metaspace.c their spaces; unigram_train.c learns them; unigram_sample.c draws
+ *   sentencepiece.h    SentencePiece models, which are tokenizers too
  *   encode.c      the four steps for one text, and back from ids
  *   tokenizer.c   making and closing one; the vocabulary; training's public call
  *   tokenizer_json.c   reading and writing tokenizer.json (Hugging Face tokenizers 0.2x, version "1.0")
@@ -23,6 +24,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include "base/rng.h"
 #include "base/str.h"
 
 /* ---- normalize.c -------------------------------------------------------------------------- */
@@ -35,6 +37,7 @@ typedef struct fv_normalizer {
     bool clean;         /* control characters go, white space becomes a space */
     bool han_apart;     /* a space on both sides of an ideograph */
     bool strip_accents; /* NFD without its marks */
+    const struct fv_sentencepiece *sp; /* not NULL: SentencePiece's normaliser (charsmap.c) does all */
 } fv_normalizer;
 
 /* Output bytes from `out` up to the next span's `out` came from input bytes [begin, end). Exact:
@@ -276,6 +279,7 @@ typedef struct fv_unigram {
     bool byte_fallback, has_bytes;
     fv_prepend prepend; /* FV_META before a text (always), before the input (first) */
     bool whole;         /* a text is one piece: it is not cut before each FV_META */
+    bool single;        /* sums are rounded to float, as SentencePiece's are: ties fall alike */
     int32_t byte_ids[256];
     double unk_score;
     fv_trie trie;
@@ -286,6 +290,11 @@ fv_status fv_unigram_init(fv_unigram *u, const fv_token *tokens, int32_t n, cons
 void fv_unigram_release(fv_unigram *u);
 /* Ids of one piece and the bytes of each, into ids[len] and lens[len]. */
 fv_status fv_unigram_piece(const fv_unigram *u, const char *piece, size_t len, int32_t *ids, uint32_t *lens, size_t *n, fv_err *err);
+
+/* The same by chance (Kudo 2018): cuts in proportion to their probabilities to the power of alpha. */
+fv_status fv_unigram_sample(const fv_unigram *u, const char *piece, size_t len, double alpha, fv_rng *rng, int32_t *ids, uint32_t *lens, size_t *n, fv_err *err);
+/* What both ways end with: ids and lens [*n], of neighbours that are unknown, become one token, or bytes. */
+fv_status fv_unigram_finish(const fv_unigram *u, const char *piece, size_t len, int32_t *ids, uint32_t *lens, size_t *n, fv_err *err);
 
 /* Names what is learned from counted pieces: special tokens, characters and longer ones, with scores. */
 fv_status fv_unigram_learn(fv_tokenizer *tokenizer, const fv_trainer *trainer, int vocab, int min_count, fv_err *err);
@@ -333,6 +342,7 @@ struct fv_tokenizer {
     fv_bpe bpe;             /* each: only of that kind */
     fv_wordpiece wordpiece;
     fv_unigram unigram;
+    struct fv_sentencepiece *sp; /* NULL unless it is a SentencePiece model; owned */
     bool framed;       /* the frames came from a template: written back */
     fv_frame one, two; /* for one text and for a pair */
     uint64_t serial;   /* never used twice in a process: tells caches whose they are */
@@ -345,10 +355,13 @@ fv_status fv_tokenizer_reserve(fv_tokenizer *tokenizer, size_t n, size_t n_added
 fv_status fv_tokenizer_name(fv_tokenizer *tokenizer, int32_t id, const char *text, size_t len, fv_err *err);
 /* Makes a named token one that is looked for in texts. */
 fv_status fv_tokenizer_add(fv_tokenizer *tokenizer, int32_t id, bool special, bool normalized, fv_err *err);
-/* The special tokens of what is trained here, in their ids' order. */
+/* The special tokens of what is trained here, in their ids' order; those of a SentencePiece model are fewer. */
 #define FV_N_SPECIALS 5
 enum { FV_PAD, FV_UNK, FV_CLS, FV_SEP, FV_MASK };
+#define FV_N_SP_SPECIALS 3
+enum { FV_SP_UNK, FV_SP_BOS, FV_SP_EOS };
 bool fv_is_special(const char *text, size_t len);
+int fv_n_specials(const fv_tokenizer *tokenizer);
 /* Reserves n tokens, and names and adds the special ones among them. */
 fv_status fv_tokenizer_begin(fv_tokenizer *tokenizer, size_t n, fv_err *err);
 /* Frames without special tokens; types 0 and 1. */
@@ -364,6 +377,16 @@ typedef struct fv_byte_names {
     int16_t byte_of[0x144]; /* code point -> byte, or -1 */
 } fv_byte_names;
 void fv_byte_names_init(fv_byte_names *names);
+
+/* ---- encode.c ----------------------------------------------------------------------------- */
+
+/* Subword regularisation (Kudo 2018): as fv_tokenizer_encode of one text without special tokens, but each cut of it is drawn
+ * in proportion to its probability to the power of alpha (0.1 or 0.2 in translation; the larger, the nearer to the best
+ * cut). Unigram models only. The same place of rng draws the same. */
+fv_status fv_tokenizer_sample(const fv_tokenizer *tokenizer, const char *text, size_t len, double alpha, fv_rng *rng, fv_encoding *out, fv_err *err);
+
+/* One more id. */
+fv_status fv_encoding_put(fv_encoding *out, int32_t id, uint32_t begin, uint32_t end, fv_err *err);
 
 /* ---- tokenizer_json.c --------------------------------------------------------------------- */
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "text/sentencepiece.h"
 #include "text/tokenizer_json.h"
 
 #define FILE_MAX ((size_t)64 << 20)
@@ -443,6 +444,7 @@ fv_tokenizer *fv_tokenizer_parse(const char *text, size_t len, const char *where
 fv_tokenizer *fv_tokenizer_open(const char *path, fv_err *err)
 {
     char file[FV_PATH_MAX];
+    if (fv_sentencepiece_is(path)) return fv_sentencepiece_open(path, err);
     if (fv_vocab_is(path)) return fv_vocab_open(path, err);
     if (fv_tokenizer_file(file, path, err) != FV_OK) return NULL;
     return from_tree(fv_json_load(file, FILE_MAX, err), file, err);

@@ -1,6 +1,7 @@
 /* Writing tokenizer.json, as the Hugging Face tokenizers library 0.15 and later reads it. */
 #include <string.h>
 
+#include "text/sentencepiece.h"
 #include "text/tokenizer_json.h"
 
 fv_status fv_tokenizer_file(char out[FV_PATH_MAX], const char *path, fv_err *err)
@@ -181,6 +182,8 @@ static json_t *write_tree(const fv_tokenizer *t)
 fv_status fv_tokenizer_save(const fv_tokenizer *tokenizer, const char *path, fv_err *err)
 {
     char file[FV_PATH_MAX];
+    if (fv_sentencepiece_is(path)) return fv_sentencepiece_save(tokenizer, path, err);
+    if (tokenizer->sp) return FV_FAIL(err, FV_E_ARGUMENT, "%s: a SentencePiece model is written as one; give a path that ends in .model or .spm", path);
     fv_status status = fv_tokenizer_file(file, path, err);
     if (status != FV_OK) return status;
     json_t *tree = write_tree(tokenizer);

@@ -45,8 +45,9 @@ void fv_unigram_release(fv_unigram *u)
     fv_trie_release(&u->trie);
 }
 
-static void offer(node *to, double score, size_t from, int32_t id)
+static void offer(const fv_unigram *u, node *to, double score, size_t from, int32_t id)
 {
+    if (u->single) score = (float)score;
     if (to->score < score) *to = (node){score, (uint32_t)from, id};
 }
 
@@ -59,10 +60,10 @@ static void extend(const fv_unigram *u, node *nodes, const char *piece, size_t l
         int32_t id;
         if (!(state = fv_trie_step(&u->trie, state, piece[i], &id))) break;
         if (id < 0) continue;
-        offer(&nodes[i + 1], nodes[at].score + u->scores[id], at, id);
+        offer(u, &nodes[i + 1], nodes[at].score + u->scores[id], at, id);
         single |= i + 1 == at + char_len;
     }
-    if (!single) offer(&nodes[at + char_len], nodes[at].score + u->unk_score, at, u->unk);
+    if (!single) offer(u, &nodes[at + char_len], nodes[at].score + u->unk_score, at, u->unk);
 }
 
 static void find_best(const fv_unigram *u, node *nodes, const char *piece, size_t len)
@@ -76,16 +77,13 @@ static void find_best(const fv_unigram *u, node *nodes, const char *piece, size_
     }
 }
 
-/* The way back from the end: tokens last first, unknown neighbours as one. */
-static size_t collect(const fv_unigram *u, const node *nodes, size_t len, int32_t *ids, uint32_t *lens)
+/* The way back from the end, then turned round. */
+static size_t collect(const node *nodes, size_t len, int32_t *ids, uint32_t *lens)
 {
     size_t n = 0;
     for (size_t end = len; end > 0; end = nodes[end].from) {
-        uint32_t l = (uint32_t)end - nodes[end].from;
-        bool fuse = n && nodes[end].id == u->unk && ids[n - 1] == u->unk;
-        if (fuse) { lens[n - 1] += l; continue; }
         ids[n] = nodes[end].id;
-        lens[n++] = l;
+        lens[n++] = (uint32_t)end - nodes[end].from;
     }
     for (size_t i = 0; i < n / 2; i++) {
         int32_t id = ids[i];
@@ -94,6 +92,17 @@ static size_t collect(const fv_unigram *u, const node *nodes, size_t len, int32_
         lens[i] = lens[n - 1 - i], lens[n - 1 - i] = l;
     }
     return n;
+}
+
+static size_t fuse_unknown(const fv_unigram *u, int32_t *ids, uint32_t *lens, size_t n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (kept && ids[i] == u->unk && ids[kept - 1] == u->unk) { lens[kept - 1] += lens[i]; continue; }
+        ids[kept] = ids[i];
+        lens[kept++] = lens[i];
+    }
+    return kept;
 }
 
 /* Unknown stretches become their bytes. Done from behind: there are never more tokens than bytes. */
@@ -125,15 +134,21 @@ static bool has_unknown(const fv_unigram *u, const int32_t *ids, size_t n)
     return false;
 }
 
+fv_status fv_unigram_finish(const fv_unigram *u, const char *piece, size_t len, int32_t *ids, uint32_t *lens, size_t *n, fv_err *err)
+{
+    if (!has_unknown(u, ids, *n)) return FV_OK;
+    *n = fuse_unknown(u, ids, lens, *n);
+    if (u->has_bytes) *n = spell_unknown(u, piece, len, ids, lens, *n);
+    else if (u->unk < 0) return FV_FAIL(err, FV_E_INPUT, "the text has a character that the vocabulary lacks, and model.unk_id names no unknown token");
+    return FV_OK;
+}
+
 fv_status fv_unigram_piece(const fv_unigram *u, const char *piece, size_t len, int32_t *ids, uint32_t *lens, size_t *n, fv_err *err)
 {
     node few[FV_BPE_SHORT + 1], *nodes = few;
     if (len > FV_BPE_SHORT && !(nodes = fv_alloc((len + 1) * sizeof *nodes, err))) return FV_E_MEMORY;
     find_best(u, nodes, piece, len);
-    *n = collect(u, nodes, len, ids, lens);
+    *n = collect(nodes, len, ids, lens);
     if (nodes != few) fv_free(nodes);
-    if (!has_unknown(u, ids, *n)) return FV_OK;
-    if (u->has_bytes) *n = spell_unknown(u, piece, len, ids, lens, *n);
-    else if (u->unk < 0) return FV_FAIL(err, FV_E_INPUT, "the text has a character that the vocabulary lacks, and model.unk_id names no unknown token");
-    return FV_OK;
+    return fv_unigram_finish(u, piece, len, ids, lens, n, err);
 }

@@ -358,15 +358,16 @@ static fv_status name_seeds(fv_tokenizer *t, const learner *l, fv_err *err)
 {
     fv_status status = FV_OK;
     fv_unigram *u = &t->unigram;
-    size_t n = FV_N_SPECIALS + l->n_seeds;
+    size_t first = (size_t)fv_n_specials(t), n = first + l->n_seeds;
     FV_TRY(fv_tokenizer_begin(t, n, err));
     u->n_scores = (int32_t)n;
-    u->unk = FV_UNK;
+    u->unk = t->sp ? FV_SP_UNK : FV_UNK;
     if (!(u->scores = fv_arena_alloc(&t->arena, n * sizeof *u->scores, err))) return FV_E_MEMORY;
     for (size_t i = 0; i < l->n_seeds; i++) {
-        int32_t id = FV_N_SPECIALS + (int32_t)i;
+        int32_t id = (int32_t)(first + i);
         FV_TRY(fv_tokenizer_name(t, id, l->seeds[i].text, l->seeds[i].len, err));
         u->scores[id] = rint(l->seeds[i].score * SCORE_STEPS) / SCORE_STEPS;
+        if (t->sp) u->scores[id] = (float)u->scores[id]; /* what its file can hold */
     }
 done:
     return status;
@@ -375,7 +376,7 @@ done:
 fv_status fv_unigram_learn(fv_tokenizer *tokenizer, const fv_trainer *trainer, int vocab, int min_count, fv_err *err)
 {
     fv_status status = FV_OK;
-    size_t room = (size_t)vocab - FV_N_SPECIALS;
+    size_t room = (size_t)(vocab - fv_n_specials(tokenizer));
     learner *l = fv_alloc_zero(1, sizeof *l, err);
     if (!l) return FV_E_MEMORY;
     FV_TRY(read_words(l, trainer, err));
