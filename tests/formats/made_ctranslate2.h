@@ -1,0 +1,17 @@
+/* model.bin by hand, for tests: what a test wants, however wrong. */
+#ifndef FV_TESTS_FORMATS_MADE_CTRANSLATE2_H
+#define FV_TESTS_FORMATS_MADE_CTRANSLATE2_H
+
+#include "base/dtype.h"
+#include "base/str.h"
+
+void made_u8(fv_buf *to, uint8_t x);
+void made_u16(fv_buf *to, uint16_t x);
+void made_u32(fv_buf *to, uint32_t x);
+void made_string(fv_buf *to, const char *text);
+/* Version, specification, revision, number of variables. */
+void made_header(fv_buf *to, uint32_t version, const char *specification, uint32_t revision, uint32_t variables);
+/* A variable up to its data, as versions 4 to 6 have it if `typed`, else as 2 and 3; rows and cols as the rank asks. */
+void made_variable(fv_buf *to, bool typed, const char *name, fv_dtype type, int rank, uint32_t rows, uint32_t cols);
+
+#endif
