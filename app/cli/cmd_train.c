@@ -14,7 +14,8 @@
 
 struct args {
     cli_common common;
-    unsigned task, precision;
+    unsigned task, precision, positions;
+    const char *src, *tgt;
     bool multi_label, regression, no_wide;
     fv_train_options o;
 };
@@ -22,10 +23,10 @@ struct args {
 #define AT(field) CLI_FIELD(struct args, field)
 #define HEADING(text) {.help = text}
 
-static const fv_task tasks[] = {FV_TASK_CLASSIFY, FV_TASK_TAG, FV_TASK_MLM, FV_TASK_MULTI}; /* as TASK lists them */
+static const fv_task tasks[] = {FV_TASK_CLASSIFY, FV_TASK_TAG, FV_TASK_MLM, FV_TASK_MULTI, FV_TASK_TRANSLATE}; /* as TASK lists them */
 
 static const cli_option operands[] = {
-    {"TASK", "classify|tag|mlm|multi", "what to learn", AT(task), .needed = true},
+    {"TASK", "classify|tag|mlm|multi|translate", "what to learn", AT(task), .needed = true},
 };
 
 static const cli_option options[] = {
@@ -40,6 +41,8 @@ static const cli_option options[] = {
     {"text", "COL", "column of the text; a,b joins two with a line break", AT(o.columns.text)},
     {"text2", "COL", "column of the second text of a pair", AT(o.columns.text2)},
     {"label", "COL", "column of the label, for tag of the tags", AT(o.columns.label)},
+    {"src", "COL", "translate: column of the text to translate; src if not given", AT(src)},
+    {"tgt", "COL", "translate: column of its translation; tgt if not given", AT(tgt)},
     {"multi-label", NULL, "a row has any number of labels, separated by commas", AT(multi_label)},
     {"regression", NULL, "the label is a number", AT(regression)},
     {"skip-bad", NULL, "leave out bad rows, and count them, instead of failing at the first", AT(o.columns.skip_bad)},
@@ -57,6 +60,10 @@ static const cli_option options[] = {
     {"relu", NULL, "ReLU instead of GELU", AT(o.relu)},
     {"sinusoidal", NULL, "fixed sinusoids instead of learned positions", AT(o.sinusoidal)},
     {"attention", "full|uniform|none", "uniform: a token sees all others alike; none: only itself. To tell what attention adds", AT(o.attention)},
+    {"decoder-layers", "N", "translate: blocks of the decoder; as many as --layers if not given", AT(o.decoder_layers), .low = 1, .high = 256},
+    {"positions", "sinusoidal|learned|rotary|relative", "translate: how a token's place is told", AT(positions)},
+    {"separate-vocab", NULL, "translate: a vocabulary for each language instead of one for both", AT(o.separate_vocab)},
+    {"untied", NULL, "translate: an output matrix of its own instead of the embeddings", AT(o.untied)},
     {"article-attention", NULL, "activated keys and values, queries by a feed-forward pair, what was attended to beside the hidden state", AT(o.article_attention)},
     {"no-wide", NULL, "the Transformer alone, without the linear part on n-grams that is trained with it", AT(no_wide)},
     HEADING("How long"),
@@ -79,6 +86,8 @@ static const cli_option options[] = {
     {"dropout", "X", "on embeddings, residuals and attention weights", AT(o.dropout), .low = 0, .high = 0.99},
     {"precision", "float32|bf16", "what products round their numbers to; weights and sums are float32 in any case", AT(precision)},
     {"word-dropout", "X", "share of a text's tokens that each step hides from the Transformer", AT(o.word_dropout), .low = 0, .high = 0.99},
+    {"sample-pieces", "X", "translate: cut words into other pieces in each epoch, more evenly the smaller X is; 0: always the likeliest", AT(o.sample_pieces), .low = 0, .high = 10},
+    {"average", "N", "translate: try the mean of the weights at the last N epochs' ends, too", AT(o.average), .low = 0, .high = 1000},
     {"label-smoothing", "X", "share of certainty given to the other labels; mlm has none", AT(o.label_smoothing), .low = 0, .high = 0.99},
 };
 
@@ -225,12 +234,22 @@ static fv_status show_summary(const struct args *args, fv_err *err)
     return status;
 }
 
+static void take_pair_options(struct args *args)
+{
+    static const char *const positions[] = {NULL, "learned", "rotary", "relative"}; /* as the option lists them */
+    args->o.columns.text = args->src ? args->src : "src";
+    args->o.columns.label = args->tgt ? args->tgt : "tgt";
+    args->o.positions = positions[args->positions];
+}
+
 static fv_status run(void *user, fv_err *err)
 {
     struct args *args = user;
     struct shower s = {.args = args, .err = err};
     if (args->multi_label && args->regression) return FV_FAIL(err, FV_E_ARGUMENT, "--multi-label and --regression exclude each other");
     args->o.task = tasks[args->task];
+    if (args->o.task == FV_TASK_TRANSLATE) take_pair_options(args);
+    else if (args->src || args->tgt) return FV_FAIL(err, FV_E_ARGUMENT, "--src and --tgt name the columns of translate; other tasks take --text and --label");
     if (args->multi_label) args->o.labels = FV_LABELS_MULTI;
     if (args->regression) args->o.labels = FV_LABELS_REGRESSION;
     args->o.wide = !args->no_wide;
@@ -253,6 +272,7 @@ static const char *const examples[] = {
     "fovea train classify --train train.tsv --valid valid.tsv --test test.tsv --out models/shop --resume",
     "fovea train tag --train train.conll --valid valid.conll --out models/places",
     "fovea train multi --train tasks.json --out models/news",
+    "fovea train translate --train pairs.tsv --src en --tgt de --out models/en-de",
     "fovea train mlm --train texts.txt --out models/body",
     "fovea train classify --train train.tsv --from models/body --out models/shop",
     NULL,
@@ -273,6 +293,7 @@ const cli_command cli_train = {
             "mlm learns from texts alone, one a line or a table's column: it hides words and learns to tell them from what is around "
             "them. No label is needed, so all text at hand will do, and --from then starts another task from what was learnt. Long "
             "texts take several rows instead of losing their ends.\n\n"
+            "translate learns from pairs of texts, the columns --src and --tgt, and writes a folder that Transformers loads as Marian's.\n\n"
             "Training from nothing needs some dozens of rows for each label at least. The folder also receives a log (JSON lines), "
             "TensorBoard events, and fovea.json, which `fovea runs` compares.",
     .examples = examples,

@@ -6,6 +6,7 @@
  *   tags.c       words that have a tag each, and the spans that tags spell
  *   dataset.c    all rows of a file, labels turned into numbers
  *   sampler.c    which rows make which batch of which epoch
+ *   pairs.c      a batch of pairs as two batches
  */
 #ifndef FV_DATA_DATA_H
 #define FV_DATA_DATA_H
@@ -25,7 +26,7 @@ fv_status fv_label_set_copy(fv_label_set *to, const char *const *names, int n, f
 void fv_label_set_release(fv_label_set *set);
 
 typedef struct fv_example {
-    const char *text, *text2; /* text2 NULL for single texts; in the dataset's arena */
+    const char *text, *text2; /* text2 NULL for single texts; FV_LABELS_TEXT: the label; in the dataset's arena */
     uint32_t text_len, text2_len;
     int32_t label;            /* FV_LABELS_SINGLE: index, or -1 if unknown or not read */
     const int32_t *labels;    /* FV_LABELS_MULTI: sorted indices; FV_LABELS_TAGS: one for each word, -1 if unknown */
@@ -102,7 +103,7 @@ typedef struct fv_sampler {
     uint32_t *starts;    /* [n_batches + 1] into order */
     size_t n_batches;
     int64_t epoch;       /* of the present plan; -1: in order of length, unshuffled, for evaluation */
-    int32_t max_B, max_N;/* largest batch that any epoch can form */
+    int32_t max_B, max_N;/* largest batch that any epoch can form; of rows that change later, too */
     /* storage of the batch handed out */
     int32_t *ids, *types, *positions, *offsets;
     uint64_t *sequences;
@@ -114,5 +115,21 @@ fv_status fv_sampler_init(fv_sampler *sampler, const fv_token_rows *rows, int ba
 void fv_sampler_plan(fv_sampler *sampler, int64_t epoch); /* no allocation */
 void fv_sampler_get(fv_sampler *sampler, size_t i, fv_batch *batch);
 void fv_sampler_release(fv_sampler *sampler);
+
+/* A batch of pairs, taken apart: a row is a source text and then its target text, which types 0 and 1 tell apart. What the
+ * decoder reads is the target moved on by one place: `start` first, and the last token (</s>) only to be foretold. */
+typedef struct fv_pair_batch {
+    fv_batch source, target;  /* sequence b of both is row b of the batch */
+    int32_t *targets;         /* [target.N] what follows each of target.ids */
+    int32_t start, max_B, max_N;
+    int32_t *ids, *positions; /* [max_N] of the source, then of the target */
+    int32_t *zeros;           /* types */
+    int32_t *offsets;         /* [2, max_B + 1] */
+} fv_pair_batch;
+
+fv_status fv_pair_batch_init(fv_pair_batch *pairs, int32_t max_B, int32_t max_N, int32_t start, fv_err *err);
+/* Valid until the next call; borrows the batch's sequences and rows. */
+void fv_pair_batch_split(fv_pair_batch *pairs, const fv_batch *batch);
+void fv_pair_batch_release(fv_pair_batch *pairs);
 
 #endif

@@ -249,6 +249,7 @@ static int take_label(loader *l, const fv_row *row, fv_example *example, fv_err 
     if (!row->label) return FV_OK;
     if (l->kind == FV_LABELS_MULTI) return take_several(l, row, example, err);
     if (l->kind == FV_LABELS_TAGS) return take_tags(l, row, example, err);
+    if (l->kind == FV_LABELS_TEXT) return row->label_len > 0 && row->text_len > 0 ? FV_OK : bad_row(l, row, "a text is empty; expected a pair of texts", err);
     example->n_labels = 1;
     if (l->kind == FV_LABELS_REGRESSION) return take_number(l, row, example, err);
     if (row->label_len == 0) return bad_row(l, row, "the label is empty; expected a name", err);
@@ -266,9 +267,12 @@ static fv_status take_texts(fv_dataset *set, const fv_row *row, fv_example *exam
 }
 
 /* FV_OK, BAD or a status. The label comes first: a bad row must leave nothing behind. */
-static int take_row(loader *l, const fv_row *row, fv_err *err)
+static int take_row(loader *l, const fv_row *given, fv_err *err)
 {
     fv_dataset *set = l->set;
+    fv_row pair = *given;
+    if (l->kind == FV_LABELS_TEXT) pair.text2 = given->label, pair.text2_len = given->label_len;
+    const fv_row *row = &pair;
     fv_example example = {.line = row->line};
     if (set->n == INT32_MAX) return FV_FAIL(err, FV_E_INPUT, "%s: more than %d rows; use a part of them", l->name, INT32_MAX);
     int rc = take_label(l, row, &example, err);

@@ -77,13 +77,14 @@ static void sort_rows(const fv_sampler *s, uint32_t *rows, size_t n, bool longes
     for (size_t i = 0; i < n; i++) rows[i] = (uint32_t)w->keys[i];
 }
 
-/* Cuts order[begin..end) into batches behind those that are there. A row over the budget is alone. */
+/* Cuts order[begin..end) into batches behind those that are there. A row over the budget is alone. The bounds were found with
+ * the rows as they were first: rows that changed since then stay within them. */
 static void cut_batches(fv_sampler *s, const uint32_t *order, uint32_t *starts, size_t begin, size_t end)
 {
-    int64_t tokens = 0;
+    int64_t tokens = 0, most = s->batch_tokens < s->max_N ? s->batch_tokens : s->max_N;
     for (size_t i = begin; i < end; i++) {
         int64_t len = row_len(s->rows, order[i]);
-        if (i == begin || tokens + len > s->batch_tokens) {
+        if (i == begin || tokens + len > most || (int64_t)i - starts[s->n_batches - 1] >= s->max_B) {
             starts[s->n_batches++] = (uint32_t)i;
             tokens = 0;
         }

@@ -13,8 +13,10 @@
 
 #include "data/data.h"
 #include "models/head.h"
+#include "models/seq2seq.h"
 #include "models/wide.h"
 #include "text/ngrams.h"
+#include "text/pair.h"
 
 enum { FV_HEAD_NAME = 41 };
 
@@ -30,17 +32,20 @@ typedef struct fv_head {
     bool has_wide;
 } fv_head;
 
-/* What makes logits: the Transformer, and on it the heads. All parameters are the encoder's. */
+/* What makes logits: the Transformer, and on it the heads. All parameters are the encoder's. Or a translator, whose only
+ * head says no more than that it is one (FV_LABELS_TEXT). */
 typedef struct fv_network {
     fv_encoder encoder;
-    fv_head *heads;        /* [n_heads] */
+    fv_seq2seq *translator; /* owned; NULL: encoder and heads */
+    fv_head *heads;         /* [n_heads] */
     int n_heads;
 } fv_network;
 
 struct fv_model {
     char *folder;
     fv_network net;
-    fv_tokenizer *tokenizer;
+    fv_tokenizer *tokenizer;                /* NULL in a translator, which has a pair */
+    fv_pair_tokenizer *pair;
     fv_safetensors file, *wide_files; /* [n_heads]; closed ones where a head has no wide part */
 };
 
@@ -79,6 +84,8 @@ fv_status fv_prepare_ngrams(fv_ngrams *ngrams, const fv_text *text, fv_err *err)
 
 /* Heads whose kind, labels and outputs are set; adds all parameters. */
 fv_status fv_network_init(fv_network *net, const fv_encoder_config *config, fv_err *err);
+fv_status fv_network_init_translator(fv_network *net, const fv_seq2seq_config *config, fv_err *err);
+fv_params *fv_network_params(fv_network *net);
 void fv_network_release(fv_network *net);
 /* A head's logits of a batch. features NULL: what the Transformer alone says; not read without a wide part. */
 fv_tensor *fv_network_build(const fv_network *net, const fv_head *head, fv_graph *g, const fv_batch *batch, const fv_feature_rows *features);
@@ -106,7 +113,7 @@ fv_status fv_head_from_json(fv_head *head, const json_t *tree, const char *where
 fv_status fv_head_set_name(fv_head *head, const char *name, const char *where, fv_err *err);
 void fv_head_count_outputs(fv_head *head); /* from its kind and labels */
 void fv_head_release(fv_head *head);
-const char *fv_labels_name(fv_labels kind); /* "single" | "multi" | "regression" | "tags" | "none" */
-const char *fv_task_name(const fv_network *net); /* "classify" | "tag" | "mlm" | "multi": how fovea.json and `fovea train` call it */
+const char *fv_labels_name(fv_labels kind); /* "single" | "multi" | "regression" | "tags" | "none" | "text" */
+const char *fv_task_name(const fv_network *net); /* "classify" | "tag" | "mlm" | "multi" | "translate": how fovea.json and `fovea train` call it */
 
 #endif

@@ -51,18 +51,51 @@ done:
     return status;
 }
 
-static fv_status open_network(fv_model *m, fv_err *err)
+/* What fovea.json would say; folders of other tools have none. */
+static fv_status assume_translator(fv_model *m, fv_err *err)
+{
+    m->net.heads = fv_alloc_zero(1, sizeof *m->net.heads, err);
+    m->wide_files = fv_alloc_zero(1, sizeof *m->wide_files, err);
+    if (!m->net.heads || !m->wide_files) return FV_E_MEMORY;
+    m->net.n_heads = 1;
+    m->net.heads[0] = (fv_head){.kind = FV_LABELS_TEXT, .temperature = 1};
+    return FV_OK;
+}
+
+static fv_status open_translator(fv_model *m, const json_t *tree, const char *path, fv_err *err)
+{
+    fv_status status = FV_OK;
+    fv_seq2seq_config config;
+    FV_TRY(fv_seq2seq_config_from_json(&config, tree, path, err));
+    FV_TRY(assume_translator(m, err));
+    FV_TRY(fv_network_init_translator(&m->net, &config, err));
+done:
+    return status;
+}
+
+static fv_status open_encoder(fv_model *m, const json_t *tree, const char *path, fv_err *err)
 {
     fv_status status = FV_OK;
     fv_encoder_config config;
+    FV_TRY(open_heads(m, err));
+    for (int i = 0; i < m->net.n_heads; i++)
+        if (m->net.heads[i].kind == FV_LABELS_TEXT) return FV_FAIL(err, FV_E_FORMAT, "%s: fovea.json says that it translates, config.json is of another architecture", m->folder);
+    FV_TRY(fv_encoder_config_from_json(&config, tree, path, err));
+    FV_TRY(fv_network_init(&m->net, &config, err));
+done:
+    return status;
+}
+
+static fv_status open_network(fv_model *m, fv_err *err)
+{
+    fv_status status = FV_OK;
     char path[FV_PATH_MAX];
     json_t *tree = load_part(m->folder, "config.json", path, err);
     if (!tree) return err->status;
-    FV_TRY(fv_encoder_config_from_json(&config, tree, path, err));
-    FV_TRY(fv_network_init(&m->net, &config, err));
+    FV_TRY((fv_seq2seq_config_is(tree) ? open_translator : open_encoder)(m, tree, path, err));
     FV_TRY(fv_path_join(path, m->folder, "model.safetensors", err));
     FV_TRY(fv_safetensors_open(&m->file, path, err));
-    FV_TRY(fv_weights_map(&m->net.encoder.params, &m->file, err));
+    FV_TRY(fv_weights_map(fv_network_params(&m->net), &m->file, err));
 done:
     json_decref(tree);
     return status;
@@ -82,8 +115,20 @@ done:
     return status;
 }
 
+static fv_status open_pair(fv_model *m, fv_err *err)
+{
+    const fv_seq2seq_config *c = &m->net.translator->config;
+    m->pair = fv_pair_tokenizer_open(m->folder, err);
+    if (!m->pair) return err ? err->status : FV_E_FORMAT;
+    int source = fv_pair_size(m->pair, FV_SIDE_SOURCE), target = fv_pair_size(m->pair, FV_SIDE_TARGET);
+    if (source > c->src_vocab || target > c->tgt_vocab)
+        return FV_FAIL(err, FV_E_FORMAT, "%s: vocabularies of %d and %d entries, config.json says %d and %d", m->folder, source, target, c->src_vocab, c->tgt_vocab);
+    return FV_OK;
+}
+
 static fv_status open_tokenizer(fv_model *m, fv_err *err)
 {
+    if (m->net.translator) return open_pair(m, err);
     m->tokenizer = fv_tokenizer_open(m->folder, err);
     if (!m->tokenizer) return err ? err->status : FV_E_FORMAT;
     if (fv_tokenizer_size(m->tokenizer) > m->net.encoder.config.vocab)
@@ -98,11 +143,10 @@ static fv_status open_all(fv_model *m, fv_err *err)
     fv_pool *pool = fv_pool_shared(err);
     if (!pool) return FV_E_MEMORY;
     FV_TRY(fv_kernels_check(err));
-    FV_TRY(open_heads(m, err));
     FV_TRY(open_network(m, err));
     for (int i = 0; i < m->net.n_heads; i++) FV_TRY(open_wide(m, &m->net.heads[i], &m->wide_files[i], err));
     FV_TRY(open_tokenizer(m, err));
-    FV_TRY(fv_params_pack(&m->net.encoder.params, pool, err));
+    if (!m->net.translator) FV_TRY(fv_params_pack(&m->net.encoder.params, pool, err)); /* a translator's session says how */
 done:
     return status;
 }
@@ -126,6 +170,7 @@ void fv_model_close(fv_model *m)
     for (int i = 0; i < m->net.n_heads; i++) fv_safetensors_close(&m->wide_files[i]);
     fv_network_release(&m->net);
     fv_tokenizer_close(m->tokenizer);
+    fv_pair_tokenizer_close(m->pair);
     fv_safetensors_close(&m->file);
     fv_free(m->wide_files);
     fv_free(m->folder);

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const kind_names[] = {"single", "multi", "regression", "tags", "none"};
+static const char *const kind_names[] = {"single", "multi", "regression", "tags", "none", "text"};
 
 const char *fv_labels_name(fv_labels kind) { return kind_names[kind]; }
 
@@ -33,7 +33,7 @@ static fv_status parse_kind(fv_labels *kind, const json_t *tree, const char *whe
     for (int i = 0; i < (int)FV_COUNT(kind_names); i++)
         if (strcmp(text, kind_names[i]) == 0) return *kind = (fv_labels)i, FV_OK;
     fv_shown shown;
-    return FV_FAIL(err, FV_E_FORMAT, "%s: labels_kind is %s; expected \"single\", \"multi\", \"regression\", \"tags\" or \"none\"", where, fv_show(&shown, text, strlen(text)));
+    return FV_FAIL(err, FV_E_FORMAT, "%s: labels_kind is %s; expected \"single\", \"multi\", \"regression\", \"tags\", \"none\" or \"text\"", where, fv_show(&shown, text, strlen(text)));
 }
 
 static fv_status parse_labels(fv_label_set *labels, const json_t *tree, const char *where, fv_err *err)
@@ -73,7 +73,7 @@ static fv_status parse_name(fv_head *head, const json_t *tree, const char *where
 
 void fv_head_count_outputs(fv_head *head)
 {
-    bool labelled = head->kind != FV_LABELS_REGRESSION && head->kind != FV_LABELS_NONE;
+    bool labelled = head->kind != FV_LABELS_REGRESSION && head->kind != FV_LABELS_NONE && head->kind != FV_LABELS_TEXT;
     head->outputs = labelled ? head->labels.n : head->kind == FV_LABELS_REGRESSION;
 }
 
@@ -87,7 +87,7 @@ fv_status fv_head_from_json(fv_head *head, const json_t *tree, const char *where
     if (!(head->temperature > 0 && head->temperature < 1e6)) return FV_FAIL(err, FV_E_FORMAT, "%s: temperature is %g; expected more than 0", where, head->temperature);
     FV_TRY(parse_labels(&head->labels, tree, where, err));
     fv_head_count_outputs(head);
-    if (head->outputs < 1 && head->kind != FV_LABELS_NONE) status = FV_FAIL(err, FV_E_FORMAT, "%s: no labels", where);
+    if (head->outputs < 1 && head->kind != FV_LABELS_NONE && head->kind != FV_LABELS_TEXT) status = FV_FAIL(err, FV_E_FORMAT, "%s: no labels", where);
 done:
     return status;
 }
@@ -108,7 +108,7 @@ static const char *purpose_of(const fv_network *net)
 
 const char *fv_task_name(const fv_network *net)
 {
-    static const char *const names[] = {"classify", "tag", "mlm"};
+    static const char *const names[] = {"classify", "tag", "mlm", "translate"};
     return net->n_heads == 1 ? names[net->heads[0].weights.place] : "multi";
 }
 
@@ -139,6 +139,7 @@ static bool put_labels_of(json_t *tree, const fv_head *head, fv_err *err)
 
 json_t *fv_model_config_json(const fv_network *net, fv_err *err)
 {
+    if (net->translator) return fv_seq2seq_config_to_json(&net->translator->config, err);
     json_t *tree = fv_encoder_config_to_json(&net->encoder.config, purpose_of(net), err);
     if (!tree) return NULL;
     if (net->n_heads > 1 || put_labels_of(tree, &net->heads[0], err)) return tree;
@@ -165,6 +166,16 @@ done:
     return status;
 }
 
+fv_status fv_network_init_translator(fv_network *net, const fv_seq2seq_config *config, fv_err *err)
+{
+    FV_ASSERT(net->n_heads == 1);
+    net->heads[0].weights.place = FV_HEAD_SEQUENCE;
+    net->translator = fv_alloc_zero(1, sizeof *net->translator, err);
+    return net->translator ? fv_seq2seq_init(net->translator, config, err) : FV_E_MEMORY;
+}
+
+fv_params *fv_network_params(fv_network *net) { return net->translator ? &net->translator->params : &net->encoder.params; }
+
 fv_wide_file fv_wide_file_of(const fv_head *head)
 {
     fv_wide_file file;
@@ -183,5 +194,7 @@ void fv_network_release(fv_network *net)
     for (int i = 0; i < net->n_heads; i++) fv_head_release(&net->heads[i]);
     fv_free(net->heads);
     fv_encoder_release(&net->encoder);
+    if (net->translator) fv_seq2seq_release(net->translator);
+    fv_free(net->translator);
     *net = (fv_network){0};
 }

@@ -12,7 +12,7 @@
 
 #include "models/encoder.h"
 
-typedef enum fv_head_place { FV_HEAD_TEXT, FV_HEAD_TOKEN, FV_HEAD_WORD } fv_head_place;
+typedef enum fv_head_place { FV_HEAD_TEXT, FV_HEAD_TOKEN, FV_HEAD_WORD, FV_HEAD_SEQUENCE } fv_head_place; /* the last: an encoder–decoder, which needs none */
 
 typedef struct fv_head_weights {
     fv_head_place place;

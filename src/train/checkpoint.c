@@ -38,9 +38,9 @@ static char *dump_state(const fv_training *t, fv_err *err)
 {
     uint64_t log_bytes, event_bytes;
     fv_record_sizes(&t->record, &log_bytes, &event_bytes);
-    return dump(json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:b, s:I, s:I, s:o}",
+    return dump(json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:b, s:I, s:I, s:o}",
         "steps", (json_int_t)t->recipe.steps, "step", (json_int_t)t->step, "epoch", (json_int_t)t->epoch, "batch", (json_int_t)t->batch,
-        "tokens", (json_int_t)t->tokens, "epochs_since_best", (json_int_t)t->epochs_since_best, "best_step", (json_int_t)t->best_step,
+        "tokens", (json_int_t)t->tokens, "epochs_since_best", (json_int_t)t->epochs_since_best, "best_step", (json_int_t)t->best_step, "n_mean", (json_int_t)t->n_mean,
         "best_value", t->best_value, "best_loss", t->best_loss, "seconds", fv_training_seconds(t), "done_early", t->done_early,
         "log_bytes", (json_int_t)log_bytes, "event_bytes", (json_int_t)event_bytes, "jobs", dump_positions(t)), err);
 }
@@ -54,13 +54,13 @@ fv_status fv_checkpoint_save(fv_training *t, fv_err *err)
 {
     fv_status status = FV_OK;
     char path[FV_PATH_MAX];
-    int64_t n = t->net.encoder.params.n_floats;
+    int64_t n = t->params->n_floats;
     char *state = dump_state(t, err), *recipe = dump(fv_recipe_to_json(&t->recipe, err), err);
     if (!state || !recipe) { status = FV_E_MEMORY; goto done; }
-    fv_st_tensor tensors[] = {vector("weights", t->net.encoder.params.block, n), vector("moment1", t->moment1, n), vector("moment2", t->moment2, n), vector("best", t->best, n)};
+    fv_st_tensor tensors[] = {vector("weights", t->params->block, n), vector("moment1", t->moment1, n), vector("moment2", t->moment2, n), vector("best", t->best, n), vector("mean", t->mean, n)};
     const char *keys[] = {version_key, state_key, recipe_key, data_key}, *values[] = {"1", state, recipe, t->data_hashes};
     FV_TRY(fv_path_join(path, t->o->out, FV_CHECKPOINT, err));
-    FV_TRY(fv_safetensors_write(path, tensors, FV_COUNT(tensors), keys, values, FV_COUNT(keys), err));
+    FV_TRY(fv_safetensors_write(path, tensors, t->mean ? 5 : 4, keys, values, FV_COUNT(keys), err));
     t->saved = fv_now();
 done:
     fv_free(state);
@@ -138,7 +138,8 @@ static fv_status restore_positions(fv_training *t, const json_t *state, const ch
         job->epoch = json_integer_value(json_array_get(place, 0));
         job->batch = json_integer_value(json_array_get(place, 1));
         if (job->epoch < 0 || job->batch < 0) return FV_FAIL(err, FV_E_FORMAT, "%s: job %d goes on at epoch %lld, batch %lld", where, i, (long long)job->epoch, (long long)job->batch);
-        fv_sampler_plan(&job->train.sampler, job->epoch);
+        fv_status status = fv_job_begin_epoch(t, job, err);
+        if (status != FV_OK) return status;
     }
     return FV_OK;
 }
@@ -157,6 +158,7 @@ static fv_status restore_state(fv_training *t, const fv_safetensors *file, uint6
     FV_TRY(fv_json_int(s, "tokens", true, 0, huge, &t->tokens, where, err));
     FV_TRY(fv_json_int(s, "epochs_since_best", true, 0, huge, &t->epochs_since_best, where, err));
     FV_TRY(fv_json_int(s, "best_step", true, 0, t->recipe.steps, &t->best_step, where, err));
+    FV_TRY(fv_json_int(s, "n_mean", false, 0, huge, &t->n_mean, where, err));
     FV_TRY(fv_json_real(s, "best_value", true, &t->best_value, where, err));
     FV_TRY(fv_json_real(s, "best_loss", true, &t->best_loss, where, err));
     FV_TRY(fv_json_real(s, "seconds", true, &t->seconds, where, err));
@@ -174,16 +176,17 @@ done:
 static fv_status restore_from(fv_training *t, const fv_safetensors *file, uint64_t *log_bytes, uint64_t *event_bytes, fv_err *err)
 {
     fv_status status = FV_OK;
-    int64_t n = t->net.encoder.params.n_floats;
+    int64_t n = t->params->n_floats;
     const char *version = fv_safetensors_meta(file, version_key);
     if (!version || strcmp(version, "1") != 0) return FV_FAIL(err, FV_E_FORMAT, "%s: checkpoint version %s; this program reads version 1", file->path, version ? version : "is missing");
     FV_TRY(check_same(t, file, err));
-    FV_TRY(copy_vector(file, "weights", t->net.encoder.params.block, n, err));
+    FV_TRY(copy_vector(file, "weights", t->params->block, n, err));
     FV_TRY(copy_vector(file, "moment1", t->moment1, n, err));
     FV_TRY(copy_vector(file, "moment2", t->moment2, n, err));
     FV_TRY(copy_vector(file, "best", t->best, n, err));
+    if (t->mean) FV_TRY(copy_vector(file, "mean", t->mean, n, err));
     FV_TRY(restore_state(t, file, log_bytes, event_bytes, err));
-    fv_params_changed(&t->net.encoder.params);
+    fv_params_changed(t->params);
 done:
     return status;
 }

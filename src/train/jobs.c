@@ -9,6 +9,7 @@ enum { MAX_JOBS = 64, MAX_LIST_BYTES = 1 << 20 };
 
 const fv_objective *fv_objective_of(fv_labels kind)
 {
+    if (kind == FV_LABELS_TEXT) return &fv_objective_translate;
     return kind == FV_LABELS_NONE ? &fv_objective_mlm : kind == FV_LABELS_TAGS ? &fv_objective_tag : &fv_objective_classify;
 }
 
@@ -188,7 +189,8 @@ static fv_status from_options(fv_training *t, fv_err *err)
     fv_status status = make_room(t, 1, err);
     if (status != FV_OK) return status;
     fv_job *job = &t->jobs[0];
-    job->head->kind = t->recipe.task == FV_TASK_TAG ? FV_LABELS_TAGS : t->recipe.task == FV_TASK_MLM ? FV_LABELS_NONE : t->recipe.labels;
+    static const fv_labels kinds[] = {[FV_TASK_TAG] = FV_LABELS_TAGS, [FV_TASK_MLM] = FV_LABELS_NONE, [FV_TASK_TRANSLATE] = FV_LABELS_TEXT};
+    job->head->kind = t->recipe.task == FV_TASK_CLASSIFY ? t->recipe.labels : kinds[t->recipe.task];
     if (job->head->kind == FV_LABELS_NONE) job->columns.label = NULL;
     job->train.path = t->o->train;
     job->valid.path = t->o->valid;
@@ -212,6 +214,7 @@ static void release_part(fv_part *part)
 {
     fv_sampler_release(&part->sampler);
     fv_token_rows_release(&part->rows);
+    fv_pair_rows_release(&part->pairs);
     fv_word_rows_release(&part->words);
     fv_free(part->tags);
     fv_feature_rows_release(&part->features);
@@ -230,4 +233,5 @@ void fv_job_release(fv_job *job)
     fv_free(job->labels);
     fv_free(job->margins);
     fv_masker_release(&job->masker);
+    fv_pair_batch_release(&job->pairs);
 }

@@ -46,8 +46,8 @@ fv_status fv_training_shard(fv_training *t, fv_job *job, const fv_batch *batch, 
 {
     uint64_t key = fv_mix(fv_mix(t->recipe.seed, (uint64_t)t->step), (uint64_t)shard);
     float *grad = fv_shards_slot(&t->shards);
-    if (!t->planning) memset(grad, 0, (size_t)t->net.encoder.params.n_floats * sizeof *grad);
-    fv_params_bind_grad(&t->net.encoder.params, grad);
+    if (!t->planning) memset(grad, 0, (size_t)t->params->n_floats * sizeof *grad);
+    fv_params_bind_grad(t->params, grad);
     fv_graph_reset(job->graph, true);
     fv_tensor *out = job->objective->loss(t, job, batch);
     fv_status status = fv_graph_plan(job->graph, out, err);
@@ -70,13 +70,23 @@ static fv_job *choose_job(const fv_training *t, int shard)
     return &t->jobs[i];
 }
 
-static void next_batch(fv_job *job, fv_batch *batch)
+fv_status fv_job_begin_epoch(fv_training *t, fv_job *job, fv_err *err)
 {
+    fv_status status = job->objective->draw_rows ? job->objective->draw_rows(t, job, err) : FV_OK;
+    if (status == FV_OK) fv_sampler_plan(&job->train.sampler, job->epoch);
+    return status;
+}
+
+static fv_status next_batch(fv_training *t, fv_job *job, fv_batch *batch, fv_err *err)
+{
+    fv_status status = FV_OK;
     if (job->batch >= (int64_t)job->train.sampler.n_batches) {
         job->batch = 0;
-        fv_sampler_plan(&job->train.sampler, ++job->epoch);
+        job->epoch++;
+        status = fv_job_begin_epoch(t, job, err);
     }
-    fv_sampler_get(&job->train.sampler, (size_t)job->batch++, batch);
+    if (status == FV_OK) fv_sampler_get(&job->train.sampler, (size_t)job->batch++, batch);
+    return status;
 }
 
 static int64_t batches_of_epoch(const fv_training *t)
@@ -96,9 +106,9 @@ static fv_status sum_shards(fv_training *t, fv_err *err)
         double loss = 0;
         fv_job *job = choose_job(t, i);
         if (epoch_ended(t)) t->epoch++, t->batch = 0;
-        next_batch(job, &batch);
+        fv_status status = next_batch(t, job, &batch, err);
         t->batch++;
-        fv_status status = fv_training_shard(t, job, &batch, i, &loss, err);
+        if (status == FV_OK) status = fv_training_shard(t, job, &batch, i, &loss, err);
         if (status != FV_OK) return status;
         fv_shards_push(&t->shards, t->pool);
         t->loss += loss / t->recipe.accumulate;
@@ -115,13 +125,13 @@ static void update(fv_training *t, float *grad, float scale)
         .beta1 = (float)r->beta1, .beta2 = (float)r->beta2, .epsilon = (float)r->epsilon, .grad_scale = scale,
         .correction1 = (float)(1 - pow(r->beta1, turn)), .correction2 = (float)(1 - pow(r->beta2, turn)), .decoupled = r->optimiser == FV_OPTIMISER_ADAMW,
     };
-    for (size_t i = 0; i < t->net.encoder.params.n; i++) {
-        const fv_param *p = t->net.encoder.params.items[i];
+    for (size_t i = 0; i < t->params->n; i++) {
+        const fv_param *p = t->params->items[i];
         adam.lr = (float)t->lr;
         adam.decay = p->decay ? (float)r->weight_decay : 0;
         fv_adam_step(p->data, t->moment1 + p->offset, t->moment2 + p->offset, grad + p->offset, p->rows * p->cols, &adam, t->pool);
     }
-    fv_params_changed(&t->net.encoder.params);
+    fv_params_changed(t->params);
 }
 
 static fv_status take_step(fv_training *t, fv_err *err)
@@ -130,7 +140,7 @@ static fv_status take_step(fv_training *t, fv_err *err)
     fv_status status = sum_shards(t, err);
     if (status != FV_OK) return status;
     float *grad = fv_shards_sum(&t->shards);
-    t->grad_norm = sqrt(fv_sum_squares(grad, t->net.encoder.params.n_floats, t->pool, t->norm_scratch));
+    t->grad_norm = sqrt(fv_sum_squares(grad, t->params->n_floats, t->pool, t->norm_scratch));
     t->lr = fv_schedule_lr(r->schedule, r->lr, (int64_t)(r->warmup * (double)r->steps), r->steps, t->step);
     if (!isfinite(t->loss) || !isfinite(t->grad_norm))
         return FV_FAIL(err, FV_E_DIVERGED, "step %lld: loss is %g, gradient norm %g; a lower rate (--lr, now %g) or more warm-up may help. The last checkpoint is untouched", (long long)t->step + 1, t->loss, t->grad_norm, r->lr);
@@ -171,7 +181,7 @@ static void keep_if_best(fv_training *t, double value, double loss)
     t->best_value = value;
     t->best_loss = loss;
     t->best_step = t->step;
-    memcpy(t->best, t->net.encoder.params.block, (size_t)t->net.encoder.params.n_floats * sizeof *t->best);
+    memcpy(t->best, t->params->block, (size_t)t->params->n_floats * sizeof *t->best);
 }
 
 /* What a validation says, means over jobs: the headline for people, what decides (larger is better), and what decides between equals. */
@@ -213,7 +223,7 @@ static fv_status validate(fv_training *t, fv_err *err)
     return FV_OK;
 }
 
-/* ---- How many steps ---- */
+/* ---- The mean of the last epochs ---- */
 
 static int64_t steps_of_epochs(const fv_training *t, double epochs)
 {
@@ -221,14 +231,36 @@ static int64_t steps_of_epochs(const fv_training *t, double epochs)
     return (int64_t)fmax(1, epochs * (double)each);
 }
 
-static void begin_data(fv_training *t)
+/* The weights at an epoch's end, if it is one of the last. */
+static void gather_mean(fv_training *t)
 {
+    if (!t->mean || t->recipe.steps - t->step >= steps_of_epochs(t, t->recipe.average)) return;
+    fv_add_rows(t->mean, t->params->n_floats, t->mean, t->params->n_floats, t->params->block, t->params->n_floats, 1, t->params->n_floats, t->pool);
+    t->n_mean++;
+}
+
+/* Whether the mean is better than the best single one is for the validation rows to say. */
+static fv_status try_mean(fv_training *t, fv_err *err)
+{
+    if (!t->mean || t->n_mean < 2) return FV_OK;
+    fv_training_say(t, "the mean of the weights at the last %lld epochs' ends:", (long long)t->n_mean);
+    fv_copy_rows(t->params->block, t->params->n_floats, false, t->mean, t->params->n_floats, 1 / (float)t->n_mean, 1, t->params->n_floats, t->pool);
+    fv_params_changed(t->params);
+    return validate(t, err);
+}
+
+/* ---- How many steps ---- */
+
+static fv_status begin_data(fv_training *t, fv_err *err)
+{
+    fv_status status = FV_OK;
     t->epoch = t->batch = 0;
-    for (int i = 0; i < t->n_jobs; i++) {
+    for (int i = 0; i < t->n_jobs && status == FV_OK; i++) {
         fv_job *job = &t->jobs[i];
         job->epoch = job->batch = 0;
-        fv_sampler_plan(&job->train.sampler, 0);
+        status = fv_job_begin_epoch(t, job, err);
     }
+    return status;
 }
 
 static fv_status score_valid(fv_training *t, fv_err *err)
@@ -251,14 +283,14 @@ static fv_status time_steps(fv_training *t, double *step_seconds, double *valid_
     double begun = fv_now();
     for (int i = 0; i < steps; i++) {
         FV_TRY(sum_shards(t, err));
-        fv_sum_squares(fv_shards_sum(&t->shards), t->net.encoder.params.n_floats, t->pool, t->norm_scratch);
+        fv_sum_squares(fv_shards_sum(&t->shards), t->params->n_floats, t->pool, t->norm_scratch);
     }
     *step_seconds = (fv_now() - begun) / steps;
     begun = fv_now();
     FV_TRY(score_valid(t, err));
     *valid_seconds = fv_now() - begun;
     t->tokens = tokens;
-    begin_data(t);
+    FV_TRY(begin_data(t, err));
 done:
     return status;
 }
@@ -293,7 +325,8 @@ static fv_status fit_steps_to_time(fv_training *t, int64_t wanted, fv_err *err)
 static fv_status settle_steps(fv_training *t, fv_err *err)
 {
     if (t->resumed) return FV_OK;
-    begin_data(t);
+    fv_status status = begin_data(t, err);
+    if (status != FV_OK) return status;
     int64_t wanted = t->recipe.steps_asked > 0 ? t->recipe.steps_asked : steps_of_epochs(t, t->recipe.epochs);
     if (t->o->max_seconds > 0) return fit_steps_to_time(t, wanted, err);
     t->recipe.steps = wanted;
@@ -332,10 +365,12 @@ fv_status fv_training_run(fv_training *t, fv_err *err)
         bool validates = epoch_ended(t) || t->step == t->recipe.steps;
         FV_TRY(tell_step(t, (double)(t->tokens - tokens_before) / fmax(stepping, 1e-9), err));
         if (validates) FV_TRY(validate(t, err));
+        if (validates) gather_mean(t);
         if (validates && out_of_patience(t)) t->done_early = true;
         FV_TRY(save_if_due(t, err));
     }
     if (t->done_early) fv_training_say(t, "no better validation for %d epochs: stopped at step %lld of %lld", t->recipe.patience, (long long)t->step, (long long)t->recipe.steps);
+    FV_TRY(try_mean(t, err));
 done:
     return status;
 }

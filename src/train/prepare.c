@@ -69,6 +69,33 @@ static fv_status make_tokenizer(fv_training *t, fv_err *err)
     return FV_OK;
 }
 
+/* One side of all pairs. */
+static int next_source(void *user, const char **text, size_t *len, fv_err *err)
+{
+    (void)err;
+    feed *f = user;
+    if (f->row >= f->t->jobs[0].train.data.n) return 0;
+    const fv_example *e = &f->t->jobs[0].train.data.rows[f->row++];
+    *text = f->second ? e->text2 : e->text;
+    *len = f->second ? e->text2_len : e->text_len;
+    return 1;
+}
+
+static fv_status make_pair_tokenizer(fv_training *t, fv_err *err)
+{
+    fv_seq2seq_config *c = &t->recipe.translator;
+    fv_pair_options o = {.vocab = c->src_vocab, .shared = c->shared, .normalize = FV_NORMALIZE_NFKC, .lowercase = false};
+    feed source = {.t = t}, target = {.t = t, .second = true};
+    t->pair = t->o->from ? fv_pair_tokenizer_open(t->o->from, err) : fv_pair_tokenizer_train(&o, next_source, &source, next_source, &target, err);
+    if (!t->pair) return err->status;
+    if (t->o->from) return FV_OK; /* its model says all below */
+    c->src_vocab = fv_pair_size(t->pair, FV_SIDE_SOURCE);
+    c->tgt_vocab = fv_pair_size(t->pair, FV_SIDE_TARGET);
+    c->eos = fv_pair_eos(t->pair);
+    c->pad = c->start = fv_pair_pad(t->pair);
+    return FV_OK;
+}
+
 static fv_status encode_job(fv_training *t, fv_job *job, fv_err *err)
 {
     fv_status status = FV_OK;
@@ -76,7 +103,7 @@ static fv_status encode_job(fv_training *t, fv_job *job, fv_err *err)
     FV_TRY(job->objective->encode(t, job, &job->valid, false, err));
     if (job->has_test) FV_TRY(job->objective->encode(t, job, &job->test, false, err));
     int64_t cut = job->train.cut + job->valid.cut + job->test.cut;
-    if (cut) fv_training_say(t, "%lld texts have more than %d tokens: %s", (long long)cut, t->recipe.encoder.max_len, job->objective->splits ? "they take several rows" : "their ends are cut (--max-len)");
+    if (cut) fv_training_say(t, "%lld texts have more than %d tokens: %s", (long long)cut, t->pair ? t->recipe.translator.max_len : t->recipe.encoder.max_len, job->objective->splits ? "they take several rows" : "their ends are cut (--max-len)");
 done:
     return status;
 }
@@ -132,13 +159,14 @@ static bool may_take(const fv_training *t, const fv_network *from, const fv_para
 }
 
 /* Takes over every weight of the same name: the body, and the heads that ask the same. */
-static void take_over(fv_training *t, const fv_network *from)
+static void take_over(fv_training *t, fv_network *from)
 {
-    for (size_t i = 0; i < t->net.encoder.params.n; i++) {
-        fv_param *to = t->net.encoder.params.items[i];
+    const fv_params *theirs = fv_network_params(from);
+    for (size_t i = 0; i < t->params->n; i++) {
+        fv_param *to = t->params->items[i];
         if (!may_take(t, from, to)) continue;
-        for (size_t k = 0; k < from->encoder.params.n; k++) {
-            const fv_param *source = from->encoder.params.items[k];
+        for (size_t k = 0; k < theirs->n; k++) {
+            const fv_param *source = theirs->items[k];
             if (strcmp(to->names[0], source->names[0]) != 0) continue;
             FV_ASSERT(to->rows == source->rows && to->cols == source->cols);
             memcpy(to->data, source->data, (size_t)(to->rows * to->cols) * sizeof(float));
@@ -151,6 +179,7 @@ static fv_status adopt_architecture(fv_training *t, const fv_model *from, fv_err
 {
     const fv_train_options *o = t->o;
     const fv_encoder_config *theirs = &from->net.encoder.config;
+    if (from->net.translator) return FV_FAIL(err, FV_E_ARGUMENT, "%s is a translator: only train translate starts from one", o->from);
     if (o->layers || o->width || o->heads || o->ffn || o->vocab || o->pre_norm || o->relu || o->sinusoidal || o->article_attention || strcmp(o->attention, "full") != 0)
         return FV_FAIL(err, FV_E_ARGUMENT, "%s decides the architecture: leave out layers, width, heads, ffn, vocab, pre-norm, relu, sinusoidal, attention and article-attention", o->from);
     if (o->max_len > theirs->max_len) return FV_FAIL(err, FV_E_ARGUMENT, "%s takes texts of at most %d tokens; %d asked", o->from, theirs->max_len, o->max_len);
@@ -160,12 +189,27 @@ static fv_status adopt_architecture(fv_training *t, const fv_model *from, fv_err
     return FV_OK;
 }
 
-static fv_status make_weights(fv_training *t, const fv_model *from, fv_err *err)
+/* The same of a translator. Its tokenizer comes with it. */
+static fv_status adopt_translator(fv_training *t, const fv_model *from, fv_err *err)
+{
+    const fv_train_options *o = t->o;
+    if (!from->net.translator) return FV_FAIL(err, FV_E_ARGUMENT, "%s is no translator: train translate starts from nothing or from another", o->from);
+    if (o->layers || o->decoder_layers || o->width || o->heads || o->ffn || o->vocab || o->pre_norm || o->positions || o->separate_vocab || o->untied)
+        return FV_FAIL(err, FV_E_ARGUMENT, "%s decides the architecture: leave out layers, decoder-layers, width, heads, ffn, vocab, pre-norm, positions, separate-vocab and untied", o->from);
+    fv_seq2seq_config config = from->net.translator->config;
+    if (o->max_len > config.max_len) return FV_FAIL(err, FV_E_ARGUMENT, "%s takes texts of at most %d tokens; %d asked", o->from, config.max_len, o->max_len);
+    config.dropout = config.attention_dropout = t->recipe.translator.dropout;
+    t->recipe.translator = config;
+    return FV_OK;
+}
+
+static fv_status make_weights(fv_training *t, fv_model *from, fv_err *err)
 {
     fv_status status = FV_OK;
-    FV_TRY(fv_network_init(&t->net, &t->recipe.encoder, err));
-    FV_TRY(fv_params_allocate(&t->net.encoder.params, err));
-    fv_params_draw(&t->net.encoder.params, t->recipe.seed);
+    FV_TRY(t->pair ? fv_network_init_translator(&t->net, &t->recipe.translator, err) : fv_network_init(&t->net, &t->recipe.encoder, err));
+    t->params = fv_network_params(&t->net);
+    FV_TRY(fv_params_allocate(t->params, err));
+    fv_params_draw(t->params, t->recipe.seed);
     if (from) take_over(t, &from->net);
 done:
     return status;
@@ -173,13 +217,15 @@ done:
 
 static fv_status make_vectors(fv_training *t, fv_err *err)
 {
-    size_t n = (size_t)t->net.encoder.params.n_floats;
+    size_t n = (size_t)t->params->n_floats;
     t->moment1 = fv_alloc_zero(n, sizeof(float), err);
     t->moment2 = fv_alloc_zero(n, sizeof(float), err);
     t->best = fv_alloc_zero(n, sizeof(float), err);
+    bool averages = t->recipe.average > 1;
+    t->mean = averages ? fv_alloc_zero(n, sizeof(float), err) : NULL;
     t->norm_scratch = fv_alloc(fv_sum_squares_scratch((int64_t)n), err);
     t->infer_graph = fv_graph_new(t->pool, err);
-    bool fine = t->moment1 && t->moment2 && t->best && t->norm_scratch && t->infer_graph;
+    bool fine = t->moment1 && t->moment2 && t->best && (t->mean || !averages) && t->norm_scratch && t->infer_graph;
     return fine ? fv_shards_init(&t->shards, (int64_t)n, t->recipe.accumulate, err) : FV_E_MEMORY;
 }
 
@@ -216,9 +262,9 @@ fv_status fv_training_prepare(fv_training *t, fv_err *err)
     if (t->o->from) {
         from = fv_model_open(t->o->from, err);
         if (!from) { status = FV_E_FORMAT; goto done; }
-        FV_TRY(adopt_architecture(t, from, err));
+        FV_TRY((t->recipe.task == FV_TASK_TRANSLATE ? adopt_translator : adopt_architecture)(t, from, err));
     }
-    FV_TRY(make_tokenizer(t, err));
+    FV_TRY((t->recipe.task == FV_TASK_TRANSLATE ? make_pair_tokenizer : make_tokenizer)(t, err));
     FV_TRY(encode_all(t, err));
     FV_TRY(make_weights(t, from, err));
     FV_TRY(make_vectors(t, err));
@@ -238,10 +284,12 @@ void fv_training_release(fv_training *t)
     fv_free(t->moment1);
     fv_free(t->moment2);
     fv_free(t->best);
+    fv_free(t->mean);
     fv_free(t->norm_scratch);
     fv_free(t->data_hashes);
     fv_network_release(&t->net);
     fv_tokenizer_close(t->tokenizer);
+    fv_pair_tokenizer_close(t->pair);
     fv_arena_release(&t->arena);
     fv_lock_drop(&t->lock);
 }

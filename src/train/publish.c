@@ -18,10 +18,17 @@
 static const char record_name[] = "fovea.json", staging_name[] = ".new";
 static const char *const file_names[] = {"tokenizer.json", "tokenizer_config.json", "config.json", "model.safetensors"};
 
-/* Number i of a model's files: the above, the heads' wide parts, and last the record that lists them. */
+/* Number i of a model's files: the above, the heads' wide parts, a pair's tokenizers, and last the record that lists them. */
 typedef struct file_name { char text[64]; } file_name;
 
-static int n_files(const fv_training *t) { return (int)FV_COUNT(file_names) + t->net.n_heads + 1; }
+static int n_pair_files(const fv_training *t)
+{
+    int n = 0;
+    while (t->pair && fv_pair_tokenizer_file(t->pair, n)) n++;
+    return n;
+}
+
+static int n_files(const fv_training *t) { return (int)FV_COUNT(file_names) + t->net.n_heads + n_pair_files(t) + 1; }
 
 static const fv_head *head_of_file(const fv_training *t, int i)
 {
@@ -29,16 +36,28 @@ static const fv_head *head_of_file(const fv_training *t, int i)
     return head >= 0 && head < t->net.n_heads ? &t->net.heads[head] : NULL;
 }
 
+/* NULL: it is none of a pair's. */
+static const char *pair_file(const fv_training *t, int i)
+{
+    int file = i - (int)FV_COUNT(file_names) - t->net.n_heads;
+    return t->pair && file >= 0 ? fv_pair_tokenizer_file(t->pair, file) : NULL;
+}
+
 static file_name name_of_file(const fv_training *t, int i)
 {
     const fv_head *head = head_of_file(t, i);
+    const char *of_pair = pair_file(t, i);
     file_name name;
-    snprintf(name.text, sizeof name.text, "%s", head ? fv_wide_file_of(head).name : i < (int)FV_COUNT(file_names) ? file_names[i] : record_name);
+    snprintf(name.text, sizeof name.text, "%s", head ? fv_wide_file_of(head).name : of_pair ? of_pair : i < (int)FV_COUNT(file_names) ? file_names[i] : record_name);
     return name;
 }
 
 /* A file that this model lacks, and an older one may have had. */
-static bool lacks(const fv_training *t, int i) { return head_of_file(t, i) && !head_of_file(t, i)->has_wide; }
+static bool lacks(const fv_training *t, int i)
+{
+    const fv_head *head = head_of_file(t, i);
+    return head ? !head->has_wide : t->pair && strcmp(name_of_file(t, i).text, "tokenizer.json") == 0;
+}
 
 static fv_status out_path(const fv_training *t, char path[FV_PATH_MAX], const char *name, fv_err *err) { return fv_path_join(path, t->o->out, name, err); }
 
@@ -52,8 +71,8 @@ static fv_status new_path(const fv_training *t, char path[FV_PATH_MAX], const ch
 
 static void use_best(fv_training *t)
 {
-    if (t->best_step > 0) memcpy(t->net.encoder.params.block, t->best, (size_t)t->net.encoder.params.n_floats * sizeof(float));
-    fv_params_changed(&t->net.encoder.params);
+    if (t->best_step > 0) memcpy(t->params->block, t->best, (size_t)t->params->n_floats * sizeof(float));
+    fv_params_changed(t->params);
 }
 
 /* NULL when out of memory. */
@@ -161,13 +180,32 @@ done:
     return status;
 }
 
+/* As Marian's folders have it. */
+static fv_status write_pair(const fv_training *t, fv_err *err)
+{
+    fv_status status = FV_OK;
+    char path[FV_PATH_MAX];
+    json_t *config = json_pack("{s:s, s:i, s:b, s:s, s:s, s:s}", "tokenizer_class", "MarianTokenizer", "model_max_length", t->recipe.translator.max_len,
+        "separate_vocabs", !t->recipe.translator.shared, "eos_token", "</s>", "unk_token", "<unk>", "pad_token", "<pad>");
+    if (!config) return FV_FAIL(err, FV_E_MEMORY, "tokenizer_config.json: out of memory");
+    for (int i = 0; i < n_pair_files(t); i++) {
+        FV_TRY(new_path(t, path, fv_pair_tokenizer_file(t->pair, i), err));
+        FV_TRY(fv_pair_tokenizer_save(t->pair, i, path, err));
+    }
+    FV_TRY(new_path(t, path, "tokenizer_config.json", err));
+    FV_TRY(fv_json_save(config, path, err));
+done:
+    json_decref(config);
+    return status;
+}
+
 static fv_status write_model(fv_training *t, fv_err *err)
 {
     fv_status status = FV_OK;
     char path[FV_PATH_MAX];
     json_t *config = fv_model_config_json(&t->net, err);
     if (!config) return FV_E_MEMORY;
-    FV_TRY(write_tokenizer(t, err));
+    FV_TRY((t->pair ? write_pair : write_tokenizer)(t, err));
     FV_TRY(new_path(t, path, "config.json", err));
     FV_TRY(fv_json_save(config, path, err));
     for (int i = 0; i < t->net.n_heads; i++) {
@@ -176,7 +214,7 @@ static fv_status write_model(fv_training *t, fv_err *err)
         if (head->has_wide) FV_TRY(fv_wide_save(&head->wide, path, err));
     }
     FV_TRY(new_path(t, path, "model.safetensors", err));
-    FV_TRY(fv_weights_save(&t->net.encoder.params, path, (const char *[]){"format"}, (const char *[]){"pt"}, 1, err));
+    FV_TRY(fv_weights_save(t->params, path, (const char *[]){"format"}, (const char *[]){"pt"}, 1, err));
 done:
     json_decref(config);
     return status;

@@ -28,14 +28,22 @@ void fv_train_options_init(fv_train_options *o)
     fv_columns_init(&o->columns);
 }
 
-static const preset *find_preset(const char *name)
+/* An encoder–decoder has as many layers on each side. The smallest is that of Wu et al. 2021 for small sets of pairs. */
+static const preset translators[] = {
+    {"tiny", 4, 128, 4, 256, 256, 6000, 5e-3},
+    {"small", 4, 256, 4, 1024, 256, 8000, 2e-3},
+    {"base", 6, 512, 8, 2048, 512, 32000, 7e-4},
+};
+
+static const preset *find_preset(const char *name, fv_task task)
 {
+    const preset *all = task == FV_TASK_TRANSLATE ? translators : presets;
     for (size_t i = 0; i < FV_COUNT(presets); i++)
-        if (strcmp(presets[i].name, name) == 0) return &presets[i];
+        if (strcmp(all[i].name, name) == 0) return &all[i];
     return NULL;
 }
 
-static const char *const mixings[] = {"full", "uniform", "none"};
+static const char *const mixings[] = {"full", "uniform", "none"}, *const placings[] = {"sinusoidal", "learned", "rotary", "relative"};
 
 static int pick(int given, int otherwise) { return given > 0 ? given : otherwise; }
 
@@ -54,13 +62,38 @@ static fv_status settle_mixing(fv_mixing *mixing, const char *name, fv_err *err)
     return FV_FAIL(err, FV_E_ARGUMENT, "attention \"%s\" is not known; expected full, uniform or none", name);
 }
 
+static fv_status settle_positions(fv_positions *positions, const char *name, fv_err *err)
+{
+    for (int i = 0; i < (int)FV_COUNT(placings); i++)
+        if (!name || strcmp(name, placings[i]) == 0) return *positions = (fv_positions)i, FV_OK;
+    return FV_FAIL(err, FV_E_ARGUMENT, "positions \"%s\" are not known; expected sinusoidal, learned, rotary or relative", name);
+}
+
+static int heads_of(const fv_train_options *o, const preset *p, int width)
+{
+    return pick(o->heads, o->width > 0 ? (width >= 128 && width % 64 == 0 ? width / 64 : 1) : p->heads);
+}
+
+/* </s> is 0, <unk> 1, <pad> the last, as Marian numbers them: the last is known once the vocabulary is. */
+static fv_status settle_translator(fv_recipe *r, const fv_train_options *o, const preset *p, fv_err *err)
+{
+    int width = pick(o->width, p->width), layers = pick(o->layers, p->layers), vocab = pick(o->vocab, p->vocab);
+    r->translator = (fv_seq2seq_config){
+        .src_vocab = vocab, .tgt_vocab = vocab, .encoder_layers = layers, .decoder_layers = pick(o->decoder_layers, layers), .width = width,
+        .heads = heads_of(o, p, width), .ffn = pick(o->ffn, o->width > 0 ? 4 * width : p->ffn), .max_len = pick(o->max_len, p->max_len),
+        .act = FV_ACT_RELU, .pre_norm = o->pre_norm, .shared = !o->separate_vocab, .tied = !o->untied, .scale_embedding = true, .output_bias = true,
+        .pad = vocab - 1, .eos = 0, .start = vocab - 1, .norm_eps = 1e-5, .dropout = o->dropout, .attention_dropout = o->dropout,
+    };
+    fv_status status = settle_positions(&r->translator.positions, o->positions, err);
+    return status != FV_OK ? status : fv_seq2seq_config_check(&r->translator, err);
+}
+
 static fv_status settle_encoder(fv_recipe *r, const fv_train_options *o, const preset *p, fv_err *err)
 {
     int width = pick(o->width, p->width);
     r->encoder = (fv_encoder_config){
         .vocab = pick(o->vocab, p->vocab), .layers = pick(o->layers, p->layers), .width = width,
-        .heads = pick(o->heads, o->width > 0 ? (width >= 128 && width % 64 == 0 ? width / 64 : 1) : p->heads),
-        .ffn = pick(o->ffn, o->width > 0 ? 4 * width : p->ffn), .max_len = pick(o->max_len, p->max_len), .types = 2,
+        .heads = heads_of(o, p, width), .ffn = pick(o->ffn, o->width > 0 ? 4 * width : p->ffn), .max_len = pick(o->max_len, p->max_len), .types = 2,
         .act = o->relu ? FV_ACT_RELU : FV_ACT_GELU, .pre_norm = o->pre_norm, .sinusoidal = o->sinusoidal, .article_attention = o->article_attention,
         .norm_eps = 1e-12, .dropout = o->dropout, .attention_dropout = o->dropout, .init_deviation = sqrt(0.5 / width), /* BERT's 0.02, at its width, learns slowly at ours */
     };
@@ -79,7 +112,7 @@ static fv_status check_range(const char *name, double value, double low, double 
 static fv_status check_sizes(const fv_train_options *o, fv_err *err)
 {
     const struct { const char *name; int value; } sizes[] = {
-        {"layers", o->layers}, {"width", o->width}, {"heads", o->heads}, {"ffn", o->ffn}, {"max len", o->max_len}, {"vocab", o->vocab},
+        {"layers", o->layers}, {"decoder layers", o->decoder_layers}, {"width", o->width}, {"heads", o->heads}, {"ffn", o->ffn}, {"max len", o->max_len}, {"vocab", o->vocab},
     };
     for (size_t i = 0; i < FV_COUNT(sizes); i++)
         if (sizes[i].value < 0) return FV_FAIL(err, FV_E_ARGUMENT, "%s is %d; expected more than 0, or 0 for the preset's", sizes[i].name, sizes[i].value);
@@ -90,7 +123,7 @@ static fv_status check_choices(const fv_train_options *o, fv_err *err)
 {
     fv_status status = FV_OK;
     FV_TRY(check_range("labels", o->labels, FV_LABELS_SINGLE, FV_LABELS_REGRESSION, err));
-    FV_TRY(check_range("task", o->task, FV_TASK_CLASSIFY, FV_TASK_MULTI, err));
+    FV_TRY(check_range("task", o->task, FV_TASK_CLASSIFY, FV_TASK_TRANSLATE, err));
     FV_TRY(check_range("products", o->products, FV_PRODUCTS_FLOAT32, FV_PRODUCTS_BF16, err));
     FV_TRY(check_range("schedule", o->schedule, FV_SCHEDULE_LINEAR, FV_SCHEDULE_CONSTANT, err));
     FV_TRY(check_range("optimiser", o->optimiser, FV_OPTIMISER_ADAMW, FV_OPTIMISER_ADAM, err));
@@ -111,6 +144,8 @@ static fv_status check_numbers(const fv_train_options *o, fv_err *err)
     FV_TRY(check_range("clip", o->clip, 0, 1e9, err));
     FV_TRY(check_range("word dropout", o->word_dropout, 0, 0.99, err));
     FV_TRY(check_range("label smoothing", o->label_smoothing, 0, 0.99, err));
+    FV_TRY(check_range("alpha of pieces", o->sample_pieces, 0, 10, err));
+    FV_TRY(check_range("average", o->average, 0, 1000, err));
     FV_TRY(check_range("batch tokens", o->batch_tokens, 1, 1 << 24, err));
     FV_TRY(check_range("epochs", o->epochs, 0, 1e6, err));
     FV_TRY(check_range("steps", (double)o->steps, 0, 1e12, err));
@@ -128,35 +163,51 @@ fv_status fv_recipe_settle(fv_recipe *r, const fv_train_options *o, fv_err *err)
 {
     fv_status status = FV_OK;
     FV_TRY(check_choices(o, err));
-    const preset *p = find_preset(o->preset);
+    const preset *p = find_preset(o->preset, o->task);
     if (!p) return FV_FAIL(err, FV_E_ARGUMENT, "preset \"%s\" is not known; expected tiny, small or base", o->preset);
     *r = (fv_recipe){
         .cased = o->cased, .wide = o->wide && !o->from && (o->task == FV_TASK_CLASSIFY || o->task == FV_TASK_MULTI), .task = o->task, .labels = o->labels, .products = o->products, .epochs = pick(o->epochs, 30), .patience = o->patience,
         .batch_tokens = o->batch_tokens, .accumulate = o->accumulate, .optimiser = o->optimiser, .schedule = o->schedule,
         .lr = o->lr > 0 ? o->lr : p->lr, .warmup = o->warmup, .weight_decay = o->weight_decay,
         .beta1 = o->beta1, .beta2 = o->beta2, .epsilon = o->epsilon, .clip = o->clip,
-        .word_dropout = o->word_dropout, .label_smoothing = o->task == FV_TASK_MLM ? 0 : o->label_smoothing, .seed = o->seed, .steps_asked = o->steps,
+        .sample_pieces = o->sample_pieces, .average = o->average, .word_dropout = o->word_dropout, .label_smoothing = o->task == FV_TASK_MLM ? 0 : o->label_smoothing, .seed = o->seed, .steps_asked = o->steps,
     };
     FV_TRY(check_numbers(o, err));
     FV_TRY(check_sizes(o, err));
-    FV_TRY(settle_encoder(r, o, p, err));
+    FV_TRY((o->task == FV_TASK_TRANSLATE ? settle_translator : settle_encoder)(r, o, p, err));
 done:
     return status;
 }
 
+static json_t *encoder_to_json(const fv_recipe *r)
+{
+    static const char *const poolings[] = {"cls", "mean", "max"};
+    const fv_encoder_config *e = &r->encoder;
+    return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:b, s:b, s:s, s:s, s:b, s:b, s:f, s:f}",
+        "labels", fv_labels_name(r->labels), "layers", e->layers, "width", e->width, "heads", e->heads, "ffn", e->ffn,
+        "max_len", e->max_len, "vocab", e->vocab, "pre_norm", e->pre_norm, "relu", e->act == FV_ACT_RELU,
+        "sinusoidal", e->sinusoidal, "article_attention", e->article_attention, "attention", mixings[e->mixing], "pooling", poolings[e->pooling], "cased", r->cased, "wide", r->wide,
+        "dropout", e->dropout, "word_dropout", r->word_dropout);
+}
+
+static json_t *translator_to_json(const fv_recipe *r)
+{
+    const fv_seq2seq_config *c = &r->translator;
+    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:s, s:b, s:b, s:f, s:f, s:i}",
+        "layers", c->encoder_layers, "decoder_layers", c->decoder_layers, "width", c->width, "heads", c->heads, "ffn", c->ffn,
+        "max_len", c->max_len, "src_vocab", c->src_vocab, "tgt_vocab", c->tgt_vocab, "pre_norm", c->pre_norm, "positions", placings[c->positions],
+        "shared", c->shared, "tied", c->tied, "dropout", c->dropout, "sample_pieces", r->sample_pieces, "average", r->average);
+}
+
 json_t *fv_recipe_to_json(const fv_recipe *r, fv_err *err)
 {
-    static const char *const schedules[] = {"linear", "cosine", "inverse-sqrt", "constant"}, *const poolings[] = {"cls", "mean", "max"}, *const tasks[] = {"classify", "tag", "mlm", "multi"};
-    const fv_encoder_config *e = &r->encoder;
-    json_t *tree = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:b, s:b, s:s, s:s, s:b, s:b}",
-        "task", tasks[r->task], "labels", fv_labels_name(r->labels), "layers", e->layers, "width", e->width, "heads", e->heads, "ffn", e->ffn,
-        "max_len", e->max_len, "vocab", e->vocab, "pre_norm", e->pre_norm, "relu", e->act == FV_ACT_RELU,
-        "sinusoidal", e->sinusoidal, "article_attention", e->article_attention, "attention", mixings[e->mixing], "pooling", poolings[e->pooling], "cased", r->cased, "wide", r->wide);
-    json_t *rest = json_pack("{s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I}",
-        "epochs", r->epochs, "patience", r->patience, "batch_tokens", r->batch_tokens, "accumulate", r->accumulate,
+    static const char *const schedules[] = {"linear", "cosine", "inverse-sqrt", "constant"}, *const tasks[] = {"classify", "tag", "mlm", "multi", "translate"};
+    json_t *tree = (r->task == FV_TASK_TRANSLATE ? translator_to_json : encoder_to_json)(r);
+    json_t *rest = json_pack("{s:s, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I}",
+        "task", tasks[r->task], "epochs", r->epochs, "patience", r->patience, "batch_tokens", r->batch_tokens, "accumulate", r->accumulate,
         "optimizer", r->optimiser == FV_OPTIMISER_ADAM ? "adam" : "adamw", "schedule", schedules[r->schedule],
         "products", r->products == FV_PRODUCTS_BF16 ? "bf16" : "float32", "lr", r->lr, "warmup", r->warmup, "weight_decay", r->weight_decay, "beta1", r->beta1, "beta2", r->beta2,
-        "epsilon", r->epsilon, "clip", r->clip, "dropout", e->dropout, "word_dropout", r->word_dropout, "label_smoothing", r->label_smoothing, "seed", (json_int_t)r->seed, "steps", (json_int_t)r->steps_asked);
+        "epsilon", r->epsilon, "clip", r->clip, "label_smoothing", r->label_smoothing, "seed", (json_int_t)r->seed, "steps", (json_int_t)r->steps_asked);
     bool fine = tree && rest && json_object_update(tree, rest) == 0;
     json_decref(rest);
     if (fine) return tree;

@@ -13,6 +13,7 @@
 #define FV_TRAIN_TRAINING_H
 
 #include "infer/masked.h"
+#include "infer/pairs.h"
 #include "infer/words.h"
 #include "train/record.h"
 #include "train/shards.h"
@@ -21,6 +22,9 @@
 /* What decides the bits of the result, beside the data: options with every default filled in. */
 typedef struct fv_recipe {
     fv_encoder_config encoder;
+    fv_seq2seq_config translator; /* FV_TASK_TRANSLATE: instead of encoder */
+    double sample_pieces;
+    int average;
     bool cased, wide;
     fv_task task;
     fv_labels labels;    /* of FV_TASK_CLASSIFY */
@@ -42,6 +46,7 @@ typedef struct fv_part {
     const char *path; /* NULL: none was given */
     fv_dataset data;
     fv_token_rows rows;
+    fv_pair_rows pairs; /* of texts and their translations: instead of rows */
     fv_feature_rows features; /* with a wide part */
     fv_word_rows words; /* with tags: instead of rows */
     int32_t *tags;      /* [words.n]: the truth */
@@ -63,6 +68,7 @@ typedef struct fv_job {
     float *targets;           /* of a batch: [max_B, outputs], multi-label or regression */
     int32_t *labels;          /* of a batch: [max_B, or max_N for tokens] */
     fv_masker masker;         /* without labels */
+    fv_pair_batch pairs;      /* of texts and their translations */
     int64_t epoch, batch;     /* where its rows go on; part of a checkpoint */
     float *margins;           /* with a wide part: what it says of the validation rows, [n, outputs] */
     fv_fusion fusion;         /* how loud the two were at the last look */
@@ -75,13 +81,16 @@ typedef struct fv_training {
     fv_pool *pool;
     fv_lock lock;
     fv_tokenizer *tokenizer;
+    fv_pair_tokenizer *pair;         /* of a translator, instead of tokenizer */
     fv_network net;
+    fv_params *params;               /* the network's */
     fv_job *jobs;                    /* [n_jobs], job i learns net.heads[i] */
     int n_jobs;
     fv_arena arena;                  /* names and paths of a table of tasks */
     fv_graph *infer_graph;
     fv_shards shards;
     float *moment1, *moment2, *best; /* [n_floats] each */
+    float *mean;                     /* [n_floats] the sum of the weights at the last epochs' ends; NULL unless recipe.average > 1 */
     void *norm_scratch;
     fv_record record;
     bool planning;                   /* the largest batch is laid out, nothing is computed */
@@ -89,6 +98,7 @@ typedef struct fv_training {
     /* the state that a checkpoint holds, beside weights, moments, best and where each job's rows go on */
     int64_t step, epoch, batch;      /* batch: of the epoch, which is as many as all jobs have together */
     int64_t tokens, epochs_since_best, best_step;
+    int64_t n_mean;                  /* weights in `mean` */
     double best_value, best_loss;    /* of the best validation; equal values are decided by loss */
     double seconds;                  /* of earlier runs */
     bool done_early;
@@ -120,14 +130,19 @@ typedef struct fv_objective {
     const char *(*tie_breaker)(const fv_job *job); /* smaller is better */
     bool (*by_tie_breaker)(const fv_job *job);     /* whether that one decides alone; NULL: never */
     bool splits;                     /* a long text takes several rows instead of losing its end */
+    /* Makes the training rows of job->epoch anew, within the bounds that the sampler found; NULL: they stay as they are. */
+    fv_status (*draw_rows)(fv_training *t, fv_job *job, fv_err *err);
 } fv_objective;
 
-extern const fv_objective fv_objective_classify, fv_objective_mlm, fv_objective_tag;
+extern const fv_objective fv_objective_classify, fv_objective_mlm, fv_objective_tag, fv_objective_translate;
 const fv_objective *fv_objective_of(fv_labels kind);
 
 /* Jobs and heads from the options, rows and labels from their files. */
 fv_status fv_jobs_load(fv_training *t, fv_err *err);
 void fv_job_release(fv_job *job);
+
+/* Rows and batches of job->epoch. */
+fv_status fv_job_begin_epoch(fv_training *t, fv_job *job, fv_err *err);
 
 fv_status fv_training_prepare(fv_training *t, fv_err *err);
 fv_status fv_training_run(fv_training *t, fv_err *err);
