@@ -229,6 +229,35 @@ static void errors(void **state)
     fv_token_rows_release(&rows);
 }
 
+/* Rows that are cut anew may be longer or shorter: the room that was planned must do. */
+static void rows_that_change_stay_within_the_bounds(void **state)
+{
+    (void)state;
+    fv_token_rows rows, longer, shorter;
+    fv_sampler s;
+    make_rows(&rows, 60, 4, 9);
+    make_rows(&longer, 60, 9, 12);
+    make_rows(&shorter, 60, 1, 2);
+    assert_int_equal(fv_sampler_init(&s, &rows, 50, 3, NULL), FV_OK);
+    int32_t B = s.max_B, N = s.max_N;
+    for (int i = 0; i < 2; i++) {
+        s.rows = i ? &longer : &shorter;
+        for (int64_t epoch = -1; epoch < 3; epoch++) {
+            fv_sampler_plan(&s, epoch);
+            check_plan(&s);
+            for (size_t b = 0; b < s.n_batches; b++) {
+                fv_batch batch;
+                fv_sampler_get(&s, b, &batch);
+                assert_true(batch.B <= B && batch.N <= N);
+            }
+        }
+    }
+    fv_sampler_release(&s);
+    fv_token_rows_release(&rows);
+    fv_token_rows_release(&longer);
+    fv_token_rows_release(&shorter);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +268,7 @@ int main(void)
         cmocka_unit_test(bounds_are_tight),
         cmocka_unit_test(a_plan_stays_what_it_was),
         cmocka_unit_test(errors),
+        cmocka_unit_test(rows_that_change_stay_within_the_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

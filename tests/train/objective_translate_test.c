@@ -1,0 +1,214 @@
+/* A translator through fv_train: pairs are learnt, stopping and threads change no bit though words are cut anew in each
+ * epoch, steps allocate nothing, others start from it, and what is wrong is told. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "infer/pairs.h"
+#include "train/toy.h"
+
+static const char *const numbers[] = {"one", "two", "three", "four", "five", "six"}, *const figures[] = {"eins", "zwei", "drei", "vier", "fünf", "sechs"};
+static const char *const things[] = {"houses", "birds", "rivers", "stones"}, *const dinge[] = {"häuser", "vögel", "flüsse", "steine"};
+
+/* Row i: "two birds and five rivers" and "fünf flüsse und zwei vögel": each half's place is the other's. */
+static const char *pairs(const char *name, int first, int last)
+{
+    char all[1 << 15] = "src\ttgt\n";
+    size_t n = strlen(all);
+    for (int i = first; i < last; i++) {
+        int a = i % 6, b = i / 6 % 4, c = i / 5 % 6, d = i / 7 % 4;
+        n += (size_t)snprintf(all + n, sizeof all - n, "%s %s and %s %s\t%s %s und %s %s\n", numbers[a], things[b], numbers[c], things[d], figures[c], dinge[d], figures[a], dinge[b]);
+    }
+    return toy_text(name, all);
+}
+
+static void options(fv_train_options *o, const char *out)
+{
+    toy_options(o, pairs("train.tsv", 0, 240), pairs("valid.tsv", 240, 270), out);
+    o->task = FV_TASK_TRANSLATE;
+    o->columns.text = "src";
+    o->columns.label = "tgt";
+    o->vocab = 80;
+    o->dropout = 0;
+    o->label_smoothing = 0;
+    o->lr = 0.01;
+    o->batch_tokens = 300;
+    o->steps = 250;
+}
+
+static void pairs_are_learnt(void **state)
+{
+    (void)state;
+#ifdef __SANITIZE_THREAD__
+    skip(); /* learning takes ten times longer, and has nothing to do with threads */
+#endif
+    fv_train_options o;
+    options(&o, "learnt");
+    o.average = 3;
+    toy_train(&o);
+    const char *record = toy_read(o.out, "fovea.json");
+    toy_contains(record, "\"task\": \"translate\"");
+    toy_contains(record, "\"labels_kind\": \"text\"");
+    const char *at = strstr(record, "\"perplexity\"");
+    assert_non_null(at);
+    double perplexity = strtod(strstr(at, "\"value\":") + strlen("\"value\":"), NULL);
+    if (!(perplexity < 1.3)) fail_msg("perplexity %g", perplexity);
+    toy_contains(toy_read(o.out, "config.json"), "\"MarianMTModel\"");
+}
+
+/* ---- Equal bits ---- */
+
+static int stop_at(void *user, const fv_event *e) { return e->kind == FV_EVENT_STEP && e->step == *(const int64_t *)user; }
+
+static void drawing(fv_train_options *o, const char *out)
+{
+    options(o, out);
+    o->steps = 40;
+    o->dropout = 0.1;
+    o->sample_pieces = 0.2;
+    o->average = 2;
+}
+
+static void stopping_and_threads_change_no_bit(void **state)
+{
+    (void)state;
+    fv_train_options o;
+    fv_err err = {0};
+    drawing(&o, "whole");
+    toy_train(&o);
+    const char *whole = toy_hash(o.out);
+    for (int64_t stop = 1; stop < 40; stop += 18) {
+        fv_train_options part;
+        drawing(&part, "parts");
+        part.on_event = stop_at;
+        part.on_event_user = &stop;
+        assert_int_equal(fv_set_threads(1, &err), FV_OK);
+        assert_int_equal(fv_train(&part, &err), FV_E_STOPPED);
+        assert_int_equal(fv_set_threads(2, &err), FV_OK);
+        part.on_event = NULL;
+        part.resume = true;
+        toy_train(&part);
+        assert_string_equal(toy_hash(part.out), whole);
+    }
+}
+
+typedef struct watched { int64_t allocations, allocating_steps, steps; } watched;
+
+static int watch(void *user, const fv_event *e)
+{
+    watched *w = user;
+    if (e->kind != FV_EVENT_STEP) return w->allocations = 0, 0;
+    if (w->allocations && w->steps >= 2 && fv_alloc_count() != w->allocations) w->allocating_steps++;
+    w->allocations = fv_alloc_count();
+    w->steps++;
+    return 0;
+}
+
+static void steps_allocate_nothing(void **state)
+{
+    (void)state;
+    watched w = {0};
+    fv_train_options o;
+    options(&o, "steady");
+    o.on_event = watch;
+    o.on_event_user = &w;
+    o.steps = 30;
+    toy_train(&o);
+    assert_int_equal(w.steps, 30);
+    assert_int_equal(w.allocating_steps, 0);
+}
+
+/* ---- Rows ---- */
+
+/* Drawn rows say the same text in other pieces, the same for the same epoch, and stay within the bound. */
+static void rows_are_drawn(void **state)
+{
+    (void)state;
+    fv_train_options o;
+    fv_err err = {0};
+    options(&o, "drawn");
+    o.steps = 1;
+    toy_train(&o);
+    fv_model *model = toy_open(o.out);
+    fv_text text = {.text = "three rivers and two birds", .len = 26, .text2 = "zwei vögel und drei flüsse", .len2 = 28};
+    fv_pair_rows best = {0}, drawn = {0}, again = {0};
+    int64_t cut = 0, others = 0;
+    assert_int_equal(fv_pair_rows_make(&best, model->pair, 40, &text, 1, &(fv_pair_drawing){0}, &cut, &err), FV_OK);
+    for (int64_t epoch = 0; epoch < 20; epoch++) {
+        fv_pair_drawing d = {.alpha = 0.1, .seed = 4, .epoch = epoch, .longest = best.rows.max_len + 2};
+        assert_int_equal(fv_pair_rows_make(&drawn, model->pair, 40, &text, 1, &d, &cut, &err), FV_OK);
+        assert_int_equal(fv_pair_rows_make(&again, model->pair, 40, &text, 1, &d, &cut, &err), FV_OK);
+        assert_int_equal(drawn.rows.max_len, again.rows.max_len);
+        assert_memory_equal(drawn.rows.ids, again.rows.ids, (size_t)drawn.rows.max_len * sizeof(int32_t));
+        assert_true(drawn.rows.max_len <= best.rows.max_len + 2);
+        others += drawn.rows.max_len != best.rows.max_len || memcmp(drawn.rows.ids, best.rows.ids, (size_t)best.rows.max_len * sizeof(int32_t)) != 0;
+    }
+    assert_true(others > 5);
+    assert_int_equal(cut, 0);
+    assert_int_equal(fv_pair_rows_make(&best, model->pair, 4, &text, 1, &(fv_pair_drawing){0}, &cut, &err), FV_OK);
+    assert_int_equal(best.rows.max_len, 8); /* both halves cut to four, </s> kept */
+    assert_int_equal(best.rows.ids[7], model->net.translator->config.eos);
+    assert_int_equal(cut, 1);
+    fv_pair_rows_release(&best);
+    fv_pair_rows_release(&drawn);
+    fv_pair_rows_release(&again);
+    fv_model_close(model);
+}
+
+/* ---- Starting others, and what is wrong ---- */
+
+static void refused(fv_train_options *o, const char *part)
+{
+    fv_err err = {0};
+    fv_status status = fv_train(o, &err);
+    if (status == FV_OK || !strstr(err.text, part)) fail_msg("found \"%s\", expected \"%s\"", err.text, part);
+}
+
+static void others_start_from_it(void **state)
+{
+    (void)state;
+    fv_train_options o;
+    options(&o, "first");
+    o.steps = 3;
+    toy_train(&o);
+    const char *first = o.out;
+    options(&o, "second");
+    o.from = first;
+    o.steps = 1;
+    refused(&o, "decides the architecture");
+    o.layers = o.width = o.heads = o.ffn = o.vocab = o.max_len = 0;
+    toy_train(&o);
+    toy_options(&o, toy_classes("classes.tsv", 0, 36), toy_classes("classes-valid.tsv", 36, 54), "classes");
+    o.from = first;
+    refused(&o, "is a translator: only train translate starts from one");
+}
+
+static void what_is_wrong_is_told(void **state)
+{
+    (void)state;
+    fv_train_options o;
+    options(&o, "wrong");
+    o.train = toy_text("empty.tsv", "src\ttgt\none\teins\ntwo\t\n");
+    refused(&o, "empty.tsv:3: a text is empty; expected a pair of texts");
+    options(&o, "wrong");
+    o.positions = "round";
+    refused(&o, "positions \"round\" are not known; expected sinusoidal, learned, rotary or relative");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pairs_are_learnt),
+        cmocka_unit_test(stopping_and_threads_change_no_bit),
+        cmocka_unit_test(steps_allocate_nothing),
+        cmocka_unit_test(rows_are_drawn),
+        cmocka_unit_test(others_start_from_it),
+        cmocka_unit_test(what_is_wrong_is_told),
+    };
+    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
+}
