@@ -191,12 +191,23 @@ void fv_seq2seq_release(fv_seq2seq *m)
 
 /* ---- Graph ---- */
 
+static const float rotary_base = 10000;
+
+/* A side's table of buckets as a bias for each distance; the layers of a side share it. The decoder looks back only. */
+static fv_tensor *bias_by_distance(const fv_seq2seq *m, fv_graph *g, const fv_stack *s)
+{
+    if (!s->relative) return NULL;
+    fv_graph_scope(g, "%s.relative", s == &m->encoder ? "encoder" : "decoder");
+    return fv_relative_bias(g, fv_graph_param(g, s->relative), FV_RELATIVE_SPAN, FV_RELATIVE_SPAN, s == &m->encoder);
+}
+
 static fv_block_shape shape_of(const fv_seq2seq *m, bool causal)
 {
     const fv_seq2seq_config *c = &m->config;
     return (fv_block_shape){
         .heads = c->heads, .kv_heads = c->heads, .pre_norm = c->pre_norm, .act = c->act, .norm_eps = (float)c->norm_eps,
         .dropout = (float)c->dropout, .attention_dropout = (float)c->attention_dropout, .causal = causal,
+        .rotary_base = c->positions == FV_POSITIONS_ROTARY ? rotary_base : 0, .span = FV_RELATIVE_SPAN,
     };
 }
 
@@ -226,6 +237,7 @@ static fv_tensor *finish(const fv_seq2seq *m, fv_graph *g, const fv_stack *s, fv
 fv_tensor *fv_seq2seq_encode(const fv_seq2seq *m, fv_graph *g, const fv_batch *source)
 {
     fv_block_shape shape = shape_of(m, false);
+    shape.bias = bias_by_distance(m, g, &m->encoder);
     fv_graph_scope(g, "encoder.embeddings");
     fv_tensor *x = embed_batch(m, g, &m->encoder, source);
     for (int i = 0; i < m->encoder.layers; i++) {
@@ -238,6 +250,7 @@ fv_tensor *fv_seq2seq_encode(const fv_seq2seq *m, fv_graph *g, const fv_batch *s
 fv_tensor *fv_seq2seq_decode(const fv_seq2seq *m, fv_graph *g, fv_tensor *memory, const fv_batch *source, const fv_batch *target)
 {
     fv_block_shape shape = shape_of(m, true);
+    shape.bias = bias_by_distance(m, g, &m->decoder);
     fv_graph_scope(g, "decoder.embeddings");
     fv_tensor *x = embed_batch(m, g, &m->decoder, target);
     for (int i = 0; i < m->decoder.layers; i++) {
@@ -263,6 +276,24 @@ fv_tensor *fv_seq2seq_logits(const fv_seq2seq *m, fv_graph *g, fv_tensor *hidden
 
 /* ---- One token at a time ---- */
 
+/* Made once: weights do not change while texts are written. */
+static fv_status make_bias(fv_decoder_cache *cache, const fv_seq2seq *m, fv_err *err)
+{
+    fv_status status = FV_OK;
+    fv_graph *g = fv_graph_new(NULL, err);
+    if (!g) return FV_E_MEMORY;
+    fv_graph_reset(g, false);
+    fv_tensor *bias = bias_by_distance(m, g, &m->decoder);
+    FV_TRY(fv_graph_plan(g, bias, err));
+    fv_graph_forward(g, 0);
+    cache->bias = fv_alloc((size_t)(bias->rows * bias->cols) * sizeof *cache->bias, err);
+    if (!cache->bias) { status = FV_E_MEMORY; goto done; }
+    for (int64_t h = 0; h < bias->rows; h++) memcpy(cache->bias + h * bias->cols, bias->data + h * bias->stride, (size_t)bias->cols * sizeof *cache->bias);
+done:
+    fv_graph_free(g);
+    return status;
+}
+
 fv_status fv_decoder_cache_init(fv_decoder_cache *cache, const fv_seq2seq *m, int64_t slots, int64_t memory_rows, fv_err *err)
 {
     int64_t cols = 2 * (int64_t)m->config.width, self = slots * cols, cross = memory_rows * cols;
@@ -273,12 +304,15 @@ fv_status fv_decoder_cache_init(fv_decoder_cache *cache, const fv_seq2seq *m, in
         cache->self[i] = cache->block + i * (self + cross);
         cache->cross[i] = cache->self[i] + self;
     }
-    return FV_OK;
+    fv_status status = m->decoder.relative ? make_bias(cache, m, err) : FV_OK;
+    if (status != FV_OK) fv_decoder_cache_release(cache);
+    return status;
 }
 
 void fv_decoder_cache_release(fv_decoder_cache *cache)
 {
     fv_free(cache->block);
+    fv_free(cache->bias);
     *cache = (fv_decoder_cache){0};
 }
 
@@ -304,6 +338,8 @@ static struct fv_step_cache own_cache(const fv_seq2seq *m, const fv_decoder_cach
     c.ldplaces = s->ldplaces;
     c.lengths = s->lengths;
     c.most_keys = s->most;
+    c.bias = cache->bias;
+    c.span = FV_RELATIVE_SPAN;
     return c;
 }
 
@@ -326,7 +362,7 @@ fv_tensor *fv_seq2seq_step(const fv_seq2seq *m, fv_graph *g, const fv_decoder_ca
     for (int i = 0; i < m->decoder.layers; i++) {
         struct fv_step_cache own = own_cache(m, cache, s, i), source = source_cache(m, cache, s, i);
         fv_graph_scope(g, "decoder.layer.%d", i);
-        x = fv_decoder_block_step(g, x, &m->decoder.blocks[i], &shape, &own, &source);
+        x = fv_decoder_block_step(g, x, s->positions, &m->decoder.blocks[i], &shape, &own, &source);
     }
     return finish(m, g, &m->decoder, x, "decoder");
 }

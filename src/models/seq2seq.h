@@ -90,6 +90,7 @@ typedef struct fv_decoder_cache {
     float *self[FV_SEQ2SEQ_MAX_LAYERS];      /* [slots, 2·width]: of target tokens written so far */
     float *cross[FV_SEQ2SEQ_MAX_LAYERS];     /* [memory_rows, 2·width]: of source tokens */
     int64_t slots, memory_rows;
+    float *bias;                             /* [heads, 2·FV_RELATIVE_SPAN+1] with relative positions, else NULL */
 } fv_decoder_cache;
 
 fv_status fv_decoder_cache_init(fv_decoder_cache *cache, const fv_seq2seq *model, int64_t slots, int64_t memory_rows, fv_err *err);

@@ -69,6 +69,11 @@ static fv_tensor *back_into(fv_graph *g, fv_tensor *x, const fv_linear_weights *
     return fv_drop_build(g, fv_linear_build(g, x, weights, FV_ACT_NONE, NULL), residual, p, batch);
 }
 
+static fv_tensor *turned(fv_graph *g, fv_tensor *x, const int32_t *positions, const fv_block_shape *shape)
+{
+    return shape->rotary_base > 0 ? fv_rotary(g, x, positions, shape->heads, shape->rotary_base, false) : x;
+}
+
 /* Queries of `batch`, keys and values of `seen`: the same but for attention to another text. */
 static fv_tensor *attend_heads(fv_graph *g, fv_tensor *q, fv_tensor *k, fv_tensor *v, const fv_block_shape *shape, const fv_batch *batch, const fv_batch *seen)
 {
@@ -78,9 +83,9 @@ static fv_tensor *attend_heads(fv_graph *g, fv_tensor *q, fv_tensor *k, fv_tenso
         .B = batch->B, .H = shape->heads, .K = shape->kv_heads, .D = D,
         .q_offsets = batch->offsets, .k_offsets = seen->offsets, .sequences = batch->sequences,
         .scale = shape->mixing == FV_MIXING_UNIFORM ? 0 : 1 / sqrtf((float)D), /* equal scores: equal weights */
-        .causal = shape->causal, .window = shape->mixing == FV_MIXING_NONE ? 1 : shape->window, .dropout = shape->attention_dropout,
+        .causal = shape->causal, .window = shape->mixing == FV_MIXING_NONE ? 1 : shape->window, .dropout = shape->attention_dropout, .span = shape->span,
     };
-    return fv_attend(g, q, k, v, &spec);
+    return shape->bias ? fv_attend_biased(g, q, k, v, shape->bias, &spec) : fv_attend(g, q, k, v, &spec);
 }
 
 /* `in` is what attention reads, x what the residual path carries: the same unless norms come first. */
@@ -90,7 +95,8 @@ static fv_tensor *vaswani_attention(fv_graph *g, fv_tensor *in, fv_tensor *x, co
     if (!qkv) return NULL;
     int groups = shape->heads + 2 * shape->kv_heads;
     int64_t D = qkv->cols / groups, q_cols = shape->heads * D, k_cols = shape->kv_heads * D;
-    fv_tensor *mixed = attend_heads(g, fv_view_columns(g, qkv, 0, q_cols), fv_view_columns(g, qkv, q_cols, k_cols), fv_view_columns(g, qkv, q_cols + k_cols, k_cols), shape, batch, batch);
+    fv_tensor *q = turned(g, fv_view_columns(g, qkv, 0, q_cols), batch->positions, shape), *k = turned(g, fv_view_columns(g, qkv, q_cols, k_cols), batch->positions, shape);
+    fv_tensor *mixed = attend_heads(g, q, k, fv_view_columns(g, qkv, q_cols + k_cols, k_cols), shape, batch, batch);
     return back_into(g, mixed, &block->out, x, shape->dropout, batch);
 }
 
@@ -119,7 +125,8 @@ static fv_tensor *attention_half(fv_graph *g, fv_tensor *x, const fv_block *bloc
 static fv_tensor *cross_half(fv_graph *g, fv_tensor *x, const fv_block *block, const fv_block_shape *shape, const fv_batch *batch, fv_tensor *memory, const fv_batch *source)
 {
     fv_block_shape sees_all = *shape;
-    sees_all.causal = false;
+    sees_all.causal = false; /* and places in another text are no distances */
+    sees_all.bias = NULL;
     fv_tensor *in = shape->pre_norm ? fv_norm_build(g, x, &block->cross_norm, shape->norm_eps) : x;
     fv_tensor *q = fv_linear_build(g, in, &block->cross_q, FV_ACT_NONE, NULL), *kv = fv_linear_build(g, memory, &block->cross_kv, FV_ACT_NONE, NULL);
     if (!kv) return NULL;
@@ -149,13 +156,14 @@ fv_tensor *fv_decoder_block_build(fv_graph *g, fv_tensor *x, const fv_block *blo
 }
 
 /* Running only: nothing is dropped, and products add the residual themselves. */
-static fv_tensor *self_step(fv_graph *g, fv_tensor *x, const fv_block *block, const fv_block_shape *shape, const struct fv_step_cache *own)
+static fv_tensor *self_step(fv_graph *g, fv_tensor *x, const int32_t *positions, const fv_block *block, const fv_block_shape *shape, const struct fv_step_cache *own)
 {
     fv_tensor *in = shape->pre_norm ? fv_norm_build(g, x, &block->attention_norm, shape->norm_eps) : x;
     fv_tensor *qkv = fv_linear_build(g, in, &block->qkv, FV_ACT_NONE, NULL);
     if (!qkv) return NULL;
     int64_t C = qkv->cols / 3;
-    fv_tensor *mixed = fv_attend_step(g, fv_view_columns(g, qkv, 0, C), fv_view_columns(g, qkv, C, C), fv_view_columns(g, qkv, 2 * C, C), own);
+    fv_tensor *q = turned(g, fv_view_columns(g, qkv, 0, C), positions, shape), *k = turned(g, fv_view_columns(g, qkv, C, C), positions, shape);
+    fv_tensor *mixed = fv_attend_step(g, q, k, fv_view_columns(g, qkv, 2 * C, C), own);
     fv_tensor *out = fv_linear_build(g, mixed, &block->out, FV_ACT_NONE, x);
     return shape->pre_norm ? out : fv_norm_build(g, out, &block->attention_norm, shape->norm_eps);
 }
@@ -168,9 +176,9 @@ static fv_tensor *cross_step(fv_graph *g, fv_tensor *x, const fv_block *block, c
     return shape->pre_norm ? out : fv_norm_build(g, out, &block->cross_norm, shape->norm_eps);
 }
 
-fv_tensor *fv_decoder_block_step(fv_graph *g, fv_tensor *x, const fv_block *block, const fv_block_shape *shape, const struct fv_step_cache *own, const struct fv_step_cache *source)
+fv_tensor *fv_decoder_block_step(fv_graph *g, fv_tensor *x, const int32_t *positions, const fv_block *block, const fv_block_shape *shape, const struct fv_step_cache *own, const struct fv_step_cache *source)
 {
-    return ffn_half(g, cross_step(g, self_step(g, x, block, shape, own), block, shape, source), block, shape, NULL);
+    return ffn_half(g, cross_step(g, self_step(g, x, positions, block, shape, own), block, shape, source), block, shape, NULL);
 }
 
 void fv_sinusoids(float *table, int64_t rows, int64_t cols)

@@ -60,6 +60,9 @@ typedef struct fv_block_shape {
     float dropout, attention_dropout;
     bool causal;
     int window;
+    float rotary_base;        /* > 0: queries and keys are turned by their position (Su et al. 2021) */
+    fv_tensor *bias;          /* NULL, or [H, 2·span+1] added to scores by distance: see fv_attention */
+    int span;
     fv_mixing mixing;
     bool article;             /* the article's attention block instead of Vaswani's */
 } fv_block_shape;
@@ -69,9 +72,9 @@ fv_tensor *fv_block_build(fv_graph *g, fv_tensor *x, const fv_block *block, cons
 /* The decoder's: between the two halves sequence b of x looks at sequence b of memory [M, C], whose batch `source` is. */
 fv_tensor *fv_decoder_block_build(fv_graph *g, fv_tensor *x, const fv_block *block, const fv_block_shape *shape, const fv_batch *batch, fv_tensor *memory, const fv_batch *source);
 
-/* The same for the newest tokens alone, x [R, C]: those before them, and the source, are in caches, whose layout is heads of
- * D = C / heads side by side. The nodes of attention are "attend_step" and "attend_step.2". */
-fv_tensor *fv_decoder_block_step(fv_graph *g, fv_tensor *x, const fv_block *block, const fv_block_shape *shape, const struct fv_step_cache *own, const struct fv_step_cache *source);
+/* The same for the newest tokens alone, x [R, C], positions [R]: those before them, and the source, are in caches, whose layout
+ * is heads of D = C / heads side by side; biases are the caches' too. The nodes of attention are "attend_step" and "attend_step.2". */
+fv_tensor *fv_decoder_block_step(fv_graph *g, fv_tensor *x, const int32_t *positions, const fv_block *block, const fv_block_shape *shape, const struct fv_step_cache *own, const struct fv_step_cache *source);
 
 /* Dropout of a batch's rows plus a residual; without training, or p = 0, what is cheapest. */
 fv_tensor *fv_drop_build(fv_graph *g, fv_tensor *x, fv_tensor *residual, float p, const fv_batch *batch);

@@ -35,6 +35,13 @@ static fv_seq2seq_config pre_norm_learned(void)
     return c;
 }
 
+static fv_seq2seq_config placed(fv_positions positions)
+{
+    fv_seq2seq_config c = plain;
+    c.positions = positions;
+    return c;
+}
+
 static void begin(fv_seq2seq *m, const fv_seq2seq_config *config)
 {
     fv_err err = {0};
@@ -103,9 +110,11 @@ static void check_gradients(const fv_seq2seq_config *config)
 static void gradients_are_the_slopes_of_the_loss(void **state)
 {
     (void)state;
-    fv_seq2seq_config other = pre_norm_learned();
+    fv_seq2seq_config other = pre_norm_learned(), rotary = placed(FV_POSITIONS_ROTARY), relative = placed(FV_POSITIONS_RELATIVE);
     check_gradients(&plain);
     check_gradients(&other);
+    check_gradients(&rotary);
+    check_gradients(&relative);
 }
 
 /* ---- Token by token ---- */
@@ -172,9 +181,11 @@ static void check_steps(const fv_seq2seq_config *config)
 static void writing_token_by_token_is_writing_at_once(void **state)
 {
     (void)state;
-    fv_seq2seq_config other = pre_norm_learned();
+    fv_seq2seq_config other = pre_norm_learned(), rotary = placed(FV_POSITIONS_ROTARY), relative = placed(FV_POSITIONS_RELATIVE);
     check_steps(&plain);
     check_steps(&other);
+    check_steps(&rotary);
+    check_steps(&relative);
 }
 
 /* ---- Configuration ---- */
