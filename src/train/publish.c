@@ -56,7 +56,7 @@ static file_name name_of_file(const fv_training *t, int i)
 static bool lacks(const fv_training *t, int i)
 {
     const fv_head *head = head_of_file(t, i);
-    return head ? !head->has_wide : t->pair && strcmp(name_of_file(t, i).text, "tokenizer.json") == 0;
+    return head ? !head->has_wide : t->pair && strncmp(name_of_file(t, i).text, "tokenizer", 9) == 0 && !pair_file(t, i);
 }
 
 static fv_status out_path(const fv_training *t, char path[FV_PATH_MAX], const char *name, fv_err *err) { return fv_path_join(path, t->o->out, name, err); }
@@ -180,22 +180,16 @@ done:
     return status;
 }
 
-/* As Marian's folders have it. */
+/* All that Marian's folders have. */
 static fv_status write_pair(const fv_training *t, fv_err *err)
 {
     fv_status status = FV_OK;
     char path[FV_PATH_MAX];
-    json_t *config = json_pack("{s:s, s:i, s:b, s:s, s:s, s:s}", "tokenizer_class", "MarianTokenizer", "model_max_length", t->recipe.translator.max_len,
-        "separate_vocabs", !t->recipe.translator.shared, "eos_token", "</s>", "unk_token", "<unk>", "pad_token", "<pad>");
-    if (!config) return FV_FAIL(err, FV_E_MEMORY, "tokenizer_config.json: out of memory");
-    for (int i = 0; i < n_pair_files(t); i++) {
+    for (int i = 0; i < n_pair_files(t) && status == FV_OK; i++) {
         FV_TRY(new_path(t, path, fv_pair_tokenizer_file(t->pair, i), err));
-        FV_TRY(fv_pair_tokenizer_save(t->pair, i, path, err));
+        status = fv_pair_tokenizer_save(t->pair, i, path, err);
     }
-    FV_TRY(new_path(t, path, "tokenizer_config.json", err));
-    FV_TRY(fv_json_save(config, path, err));
 done:
-    json_decref(config);
     return status;
 }
 

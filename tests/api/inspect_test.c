@@ -45,7 +45,7 @@ static void what_is_no_model_is_refused(void **state)
     assert_null(fv_model_inspect("no/such/folder", &err));
     assert_int_equal(err.status, FV_E_IO);
     assert_null(fv_model_inspect(scratch_folder(), &err));
-    toy_contains(err.text, "fovea.json");
+    toy_contains(err.text, "config.json");
 }
 
 static void lack_of_memory_is_told(void **state)

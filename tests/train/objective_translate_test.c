@@ -140,15 +140,15 @@ static void rows_are_drawn(void **state)
     int64_t cut = 0, others = 0;
     assert_int_equal(fv_pair_rows_make(&best, model->pair, 40, &text, 1, &(fv_pair_drawing){0}, &cut, &err), FV_OK);
     for (int64_t epoch = 0; epoch < 20; epoch++) {
-        fv_pair_drawing d = {.alpha = 0.1, .seed = 4, .epoch = epoch, .longest = best.rows.max_len + 2};
+        fv_pair_drawing d = {.alpha = 0.01, .seed = 4, .epoch = epoch, .longest = best.rows.max_len + 30};
         assert_int_equal(fv_pair_rows_make(&drawn, model->pair, 40, &text, 1, &d, &cut, &err), FV_OK);
         assert_int_equal(fv_pair_rows_make(&again, model->pair, 40, &text, 1, &d, &cut, &err), FV_OK);
         assert_int_equal(drawn.rows.max_len, again.rows.max_len);
         assert_memory_equal(drawn.rows.ids, again.rows.ids, (size_t)drawn.rows.max_len * sizeof(int32_t));
-        assert_true(drawn.rows.max_len <= best.rows.max_len + 2);
+        assert_true(drawn.rows.max_len <= best.rows.max_len + 30);
         others += drawn.rows.max_len != best.rows.max_len || memcmp(drawn.rows.ids, best.rows.ids, (size_t)best.rows.max_len * sizeof(int32_t)) != 0;
     }
-    assert_true(others > 5);
+    if (others <= 5) fail_msg("%lld of 20 epochs have other pieces; the likeliest row has %d", (long long)others, best.rows.max_len);
     assert_int_equal(cut, 0);
     assert_int_equal(fv_pair_rows_make(&best, model->pair, 4, &text, 1, &(fv_pair_drawing){0}, &cut, &err), FV_OK);
     assert_int_equal(best.rows.max_len, 8); /* both halves cut to four, </s> kept */
