@@ -66,6 +66,19 @@ fields() {
     awk -f bench/json.awk -v paths="$*"
 }
 
+# ratio_line CASE: of ratios to a peer, one a line, the JSON line of bench "peers".
+# shellcheck disable=SC2154 # isa and threads are the caller's
+ratio_line() {
+    LC_ALL=C sort -n | awk -v name="$1" -v isa="$isa" -v threads="$threads" '
+        { ratio[NR] = $1 }
+        END {
+            if (!NR) exit
+            median = NR % 2 ? ratio[(NR + 1) / 2] : (ratio[NR / 2] + ratio[NR / 2 + 1]) / 2
+            printf "{\"bench\":\"peers\",\"case\":\"%s\",\"isa\":\"%s\",\"threads\":%d,\"value\":%.3f,\"unit\":\"times\",\"median_of\":%d,\"min\":%.3f,\"max\":%.3f}\n", \
+                name, isa, threads, median, NR, ratio[1], ratio[NR]
+        }'
+}
+
 # ---- Sets ------------------------------------------------------------------------------------
 
 find_data() { # FOLDER or nothing

@@ -24,6 +24,8 @@ expect_equal "numbers and words of other scripts" "$(read_paths 'e f')" "$(print
 expect_equal "null and what is not there" "$(read_paths 'a.d x')" "$(printf '%s\t%s' - -)"
 expect_equal "an array as it was written" "$(read_paths a.b)" '[1,{"c":"x \"y\" \\n"}]'
 
+fields_of() { awk -f bench/json.awk -v paths="$*"; }
+
 # ---- bench/run ----
 
 measure() {
@@ -55,6 +57,18 @@ expect_match "and it says so" "$output" 'no peers here'
 run env PEERS_VENV=./nowhere bench/tokenizers --program ./program
 expect_equal "nor without the other tokenizers" "$status" 0
 expect_match "which is said too" "$output" 'nothing was compared: ./nowhere'
+run env FOVEA_PEERS=./nowhere bench/translate-peers --program ./program
+expect_equal "nor without the other translator" "$status" 0
+expect_match "as it says" "$output" 'nothing was compared: ./nowhere/translate.py'
+run bench/translate-peers --program ./program beam-5-int8
+expect_match "a case that there is not" "$output" 'unknown option or case beam-5-int8'
+cat > line << 'END'
+. bench/lib.sh
+isa=plain threads=2
+printf '1.5\n1.25\n2\n' | ratio_line "a case"
+END
+run sh ./line
+expect_equal "the median of ratios, the lowest, the highest" "$(printf '%s\n' "$output" | fields_of case value min max median_of)" "$(printf 'a case\t1.500\t1.250\t2.000\t3')"
 run bench/floors --data . nosuchset
 expect_match "sets are named when one is not known" "$output" 'nosuchset: no such set; .*banking77'
 run bench/floors --data ./nowhere
