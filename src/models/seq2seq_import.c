@@ -297,6 +297,14 @@ done:
     return status;
 }
 
+/* The tokens by which our tokenizers know what they stand for. */
+static fv_status check_spelling(const job *j, const char *key, const char *found, const char *supported, fv_err *err)
+{
+    fv_shown shown;
+    if (strcmp(found, supported) == 0) return FV_OK;
+    return FV_FAIL(err, FV_E_FORMAT, "%s: %s is %s; supported: \"%s\"", j->from->folder, key, fv_show(&shown, found, strlen(found)), supported);
+}
+
 static fv_status find_token(const job *j, const char *token, const char *what, int32_t *id, fv_err *err)
 {
     const fv_map *tokens = j->to->target.n ? &j->to->target : &j->to->source;
@@ -340,22 +348,26 @@ done:
 static fv_status read_framing(job *j, fv_err *err)
 {
     fv_status status = FV_OK;
-    fv_seq2seq_config *c = &j->to->config;
+    fv_seq2seq_import *to = j->to;
+    fv_seq2seq_config *c = &to->config;
     const char *unk = "<unk>", *bos = "<s>", *eos = "</s>", *start;
-    bool source_bos = false, source_eos = false;
+    bool source_bos = false;
     FV_TRY(setting_text(j, "unk_token", &unk, err));
     FV_TRY(setting_text(j, "bos_token", &bos, err));
     FV_TRY(setting_text(j, "eos_token", &eos, err));
     FV_TRY(setting_flag(j, "add_source_bos", "with_source_bos", &source_bos, err));
-    FV_TRY(setting_flag(j, "add_source_eos", "with_source_eos", &source_eos, err));
+    FV_TRY(setting_flag(j, "add_source_eos", "with_source_eos", &to->source_eos, err));
     FV_TRY(start_token(j, bos, eos, &start, err));
+    FV_TRY(check_spelling(j, "unk_token", unk, "<unk>", err));
+    FV_TRY(check_spelling(j, "eos_token", eos, "</s>", err));
     if (source_bos) return FV_FAIL(err, FV_E_FORMAT, "%s: source texts begin with %s, which is not supported", j->from->folder, bos);
     if (!start) return FV_FAIL(err, FV_E_FORMAT, "%s: has no token that translations start from (one for each text is not supported)", j->from->folder);
     if (j->settings) FV_TRY(fv_json_real(j->settings, "layer_norm_epsilon", false, &c->norm_eps, "config.json", err));
     FV_TRY(read_vocabularies(j, unk, err));
     FV_TRY(find_token(j, eos, "ends a translation", &c->eos, err));
+    if (to->source_eos && fv_map_get(&to->source, eos, strlen(eos)) < 0)
+        return FV_FAIL(err, FV_E_FORMAT, "%s: source texts end in %s, which is not in their vocabulary", j->from->folder, eos);
     FV_TRY(find_token(j, start, "a translation starts from", &c->start, err));
-    c->bare_source = !source_eos;
     c->pad = -1;
 done:
     return status;
