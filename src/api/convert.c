@@ -21,7 +21,7 @@ typedef struct job {
 
 /* The record comes last. SentencePiece models are taken along where they lie beside model.bin. */
 static const char *const pieces_names[] = {"source.spm", "target.spm"};
-static const char *const file_names[] = {"config.json", "tokenizer_config.json", "vocab.json", "target_vocab.json", "source.spm", "target.spm", "model.safetensors", "fovea.json"};
+static const char *const file_names[] = {"config.json", "vocab.json", "target_vocab.json", "source.spm", "target.spm", "model.safetensors", "fovea.json"};
 
 enum { MAX_PIECES_BYTES = 256 << 20 };
 
@@ -98,12 +98,6 @@ static json_t *vocabulary_json(const fv_map *tokens)
     return NULL;
 }
 
-static json_t *tokenizer_json(const fv_seq2seq_import *import)
-{
-    return json_pack("{s:s, s:b, s:s, s:s, s:b}", "tokenizer_class", "MarianTokenizer", "separate_vocabs", import->target.n > 0,
-        "eos_token", "</s>", "unk_token", "<unk>", "source_eos", import->source_eos);
-}
-
 static fv_status write_weights(const job *j, fv_err *err)
 {
     char path[FV_PATH_MAX];
@@ -176,7 +170,6 @@ static fv_status write_all(job *j, fv_err *err)
     FV_TRY(begin_staging(j, err));
     config = fv_seq2seq_config_to_json(&j->import.config, err);
     FV_TRY(save_json(j, "config.json", config, err));
-    FV_TRY(save_json(j, "tokenizer_config.json", tokenizer_json(&j->import), err));
     FV_TRY(save_json(j, "vocab.json", vocabulary_json(&j->import.source), err));
     if (j->import.target.n) FV_TRY(save_json(j, "target_vocab.json", vocabulary_json(&j->import.target), err));
     FV_TRY(copy_pieces(j, err));

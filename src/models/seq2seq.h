@@ -43,6 +43,7 @@ typedef struct fv_seq2seq_config {
     bool scale_embedding;                    /* embeddings times sqrt(width) */
     bool embedding_norm;                     /* a layer norm on embeddings */
     bool output_bias;
+    bool bare_source;                        /* source texts come without </s> at their end */
     int32_t pad, eos, start;                 /* ids; start is what a target text begins with; pad -1: none */
     double norm_eps, dropout, attention_dropout;
 } fv_seq2seq_config;

@@ -29,7 +29,7 @@ static const char *activation_name(fv_act act)
 
 static bool is_marian(const fv_seq2seq_config *c)
 {
-    return c->positions == FV_POSITIONS_SINUSOIDAL && !c->pre_norm && !c->embedding_norm && c->pad >= 0 &&
+    return c->positions == FV_POSITIONS_SINUSOIDAL && !c->pre_norm && !c->embedding_norm && !c->bare_source && c->pad >= 0 &&
            c->norm_eps == marian_eps && (c->tied || !c->shared); /* untied, Transformers has a table for each side */
 }
 
@@ -57,7 +57,7 @@ static json_t *choices_json(const fv_seq2seq_config *c)
 
 static json_t *beyond_marian_json(const fv_seq2seq_config *c)
 {
-    return json_pack("{s:s, s:f}", "position_embedding_type", position_names[c->positions], "layer_norm_eps", c->norm_eps);
+    return json_pack("{s:s, s:f, s:b}", "position_embedding_type", position_names[c->positions], "layer_norm_eps", c->norm_eps, "source_eos", !c->bare_source);
 }
 
 json_t *fv_seq2seq_config_to_json(const fv_seq2seq_config *c, fv_err *err)
@@ -152,9 +152,12 @@ static fv_status parse_beyond_marian(fv_seq2seq_config *c, const json_t *tree, c
 {
     fv_status status = FV_OK;
     int positions = FV_POSITIONS_SINUSOIDAL;
+    bool source_eos = true;
     FV_TRY(fv_json_word(tree, "position_embedding_type", false, position_names, (int)FV_COUNT(position_names), &positions, where, err));
     FV_TRY(fv_json_real(tree, "layer_norm_eps", false, &c->norm_eps, where, err));
+    FV_TRY(fv_json_bool(tree, "source_eos", false, &source_eos, where, err));
     c->positions = (fv_positions)positions;
+    c->bare_source = !source_eos;
 done:
     return status;
 }

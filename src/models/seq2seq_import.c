@@ -351,12 +351,12 @@ static fv_status read_framing(job *j, fv_err *err)
     fv_seq2seq_import *to = j->to;
     fv_seq2seq_config *c = &to->config;
     const char *unk = "<unk>", *bos = "<s>", *eos = "</s>", *start;
-    bool source_bos = false;
+    bool source_bos = false, source_eos = false;
     FV_TRY(setting_text(j, "unk_token", &unk, err));
     FV_TRY(setting_text(j, "bos_token", &bos, err));
     FV_TRY(setting_text(j, "eos_token", &eos, err));
     FV_TRY(setting_flag(j, "add_source_bos", "with_source_bos", &source_bos, err));
-    FV_TRY(setting_flag(j, "add_source_eos", "with_source_eos", &to->source_eos, err));
+    FV_TRY(setting_flag(j, "add_source_eos", "with_source_eos", &source_eos, err));
     FV_TRY(start_token(j, bos, eos, &start, err));
     FV_TRY(check_spelling(j, "unk_token", unk, "<unk>", err));
     FV_TRY(check_spelling(j, "eos_token", eos, "</s>", err));
@@ -365,9 +365,10 @@ static fv_status read_framing(job *j, fv_err *err)
     if (j->settings) FV_TRY(fv_json_real(j->settings, "layer_norm_epsilon", false, &c->norm_eps, "config.json", err));
     FV_TRY(read_vocabularies(j, unk, err));
     FV_TRY(find_token(j, eos, "ends a translation", &c->eos, err));
-    if (to->source_eos && fv_map_get(&to->source, eos, strlen(eos)) < 0)
+    if (source_eos && fv_map_get(&to->source, eos, strlen(eos)) < 0)
         return FV_FAIL(err, FV_E_FORMAT, "%s: source texts end in %s, which is not in their vocabulary", j->from->folder, eos);
     FV_TRY(find_token(j, start, "a translation starts from", &c->start, err));
+    c->bare_source = !source_eos;
     c->pad = -1;
 done:
     return status;

@@ -13,7 +13,6 @@ typedef struct fv_seq2seq_import {
     fv_st_tensor *tensors;
     size_t n, capacity;
     fv_map source, target; /* tokens by id; the target's stays empty where one vocabulary serves both */
-    bool source_eos;       /* source texts end in </s> */
     fv_arena arena;
 } fv_seq2seq_import;
 

@@ -126,7 +126,7 @@ fv_status fv_pair_encode(const fv_pair_tokenizer *t, fv_side side, const char *t
     if (t->spm[side]) FV_TRY(encode_pieces(t, side, text + n, len - n, alpha, rng, out, err));
     else FV_TRY(encode_words(t, side, text + n, len - n, out, err));
     if (n) FV_TRY(put_language(out, language, n, err));
-    if (v->eos >= 0 && !(side == FV_SIDE_SOURCE && t->bare_source)) FV_TRY(fv_encoding_put(out, v->eos, (uint32_t)len, (uint32_t)len, err));
+    if (v->eos >= 0) FV_TRY(fv_encoding_put(out, v->eos, (uint32_t)len, (uint32_t)len, err));
 done:
     if (status != FV_OK) out->n = 0;
     return status;

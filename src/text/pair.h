@@ -39,7 +39,7 @@ int32_t fv_pair_pad(const fv_pair_tokenizer *t);
 /* As the vocabulary spells it, or NULL; lives as long as the tokenizer. */
 const char *fv_pair_token(const fv_pair_tokenizer *t, fv_side side, int32_t id);
 
-/* Ids with </s> at the end (begin = end; tokenizer_config.json may say "source_eos": false, for models that were taught without), and the bytes that each came from. alpha > 0 samples the segmentation by rng (NULL otherwise). */
+/* Ids with </s> at the end (begin = end), and the bytes that each came from. alpha > 0 samples the segmentation by rng (NULL otherwise). */
 fv_status fv_pair_encode(const fv_pair_tokenizer *t, fv_side side, const char *text, size_t len, double alpha, fv_rng *rng, fv_encoding *out, fv_err *err);
 /* Target ids to text, specials left out; *out malloc'ed; begins/ends [n] (NULL: not wanted) the bytes of the text that each id made. */
 fv_status fv_pair_decode(const fv_pair_tokenizer *t, fv_side side, const int32_t *ids, size_t n, char **out, size_t *out_len, uint32_t *begins, uint32_t *ends, fv_err *err);

@@ -7,7 +7,6 @@
 #include "text/pair_parts.h"
 
 #define VOCAB_MAX_BYTES ((size_t)256 << 20)
-#define CONFIG_MAX_BYTES ((size_t)16 << 20)
 
 enum { SOURCE_SPM, TARGET_SPM, VOCAB, TARGET_VOCAB, CONFIG, N_FILES };
 static const char *const names[N_FILES] = {"source.spm", "target.spm", "vocab.json", "target_vocab.json", "tokenizer_config.json"};
@@ -178,19 +177,6 @@ static fv_status read_models(fv_pair_tokenizer *t, char paths[N_FILES][FV_PATH_M
     return FV_OK;
 }
 
-/* Only what Transformers has no key for; the rest is as Marian has it. */
-static fv_status read_config(fv_pair_tokenizer *t, const char *path, fv_err *err)
-{
-    bool source_eos = true;
-    if (!fv_file_exists(path)) return FV_OK;
-    json_t *tree = fv_json_load(path, CONFIG_MAX_BYTES, err);
-    if (!tree) return FV_E_FORMAT;
-    fv_status status = fv_json_bool(tree, "source_eos", false, &source_eos, path, err);
-    t->bare_source = !source_eos;
-    json_decref(tree);
-    return status;
-}
-
 static fv_status read_folder(fv_pair_tokenizer *t, const char *folder, fv_err *err)
 {
     fv_status status = FV_OK;
@@ -201,7 +187,6 @@ static fv_status read_folder(fv_pair_tokenizer *t, const char *folder, fv_err *e
     FV_TRY(read_vocab(t, &t->vocabs[0], paths[VOCAB], err));
     t->separate = fv_file_exists(paths[TARGET_VOCAB]);
     if (t->separate) FV_TRY(read_vocab(t, &t->vocabs[1], paths[TARGET_VOCAB], err));
-    FV_TRY(read_config(t, paths[CONFIG], err));
 done:
     fv_free(paths);
     return status;
@@ -227,7 +212,6 @@ static bool has_file(const fv_pair_tokenizer *t, int file)
     switch (file) {
     case VOCAB: return true;
     case TARGET_VOCAB: return t->separate;
-    case CONFIG: return t->spm[0] || t->bare_source;
     default: return t->spm[0] != NULL;
     }
 }
@@ -261,8 +245,8 @@ static json_t *vocab_tree(const fv_pair_vocab *v)
 
 static json_t *config_tree(const fv_pair_tokenizer *t)
 {
-    return json_pack("{s:s, s:b, s:s, s:s, s:s, s:b}", "tokenizer_class", "MarianTokenizer", "separate_vocabs", t->separate,
-                     "eos_token", "</s>", "unk_token", "<unk>", "pad_token", "<pad>", "source_eos", !t->bare_source);
+    return json_pack("{s:s, s:b, s:s, s:s, s:s}", "tokenizer_class", "MarianTokenizer", "separate_vocabs", t->separate,
+                     "eos_token", "</s>", "unk_token", "<unk>", "pad_token", "<pad>");
 }
 
 fv_status fv_pair_tokenizer_save(const fv_pair_tokenizer *t, int i, const char *path, fv_err *err)

@@ -16,7 +16,6 @@ struct fv_pair_tokenizer {
     fv_tokenizer *spm[2];    /* by side; NULL: words are separated by spaces. One may stand for both */
     fv_pair_vocab vocabs[2]; /* the second only if `separate` */
     bool separate;
-    bool bare_source;        /* source texts get no </s> at their end */
     int32_t *ids[2];         /* [pieces of spm[side]] in the side's vocabulary, -1 where it lacks one; the arena holds them */
     fv_arena arena;
 };

@@ -13,7 +13,6 @@
 #include "formats/scratch.h"
 #include "infer/decoder.h"
 #include "models/encoder.h"
-#include "text/pair.h"
 
 static fv_err err;
 
@@ -95,32 +94,6 @@ static void a_folder_is_made(void **state)
     expect_hash(out, "model.safetensors");
     expect_hash(out, "target_vocab.json");
     json_decref(source), json_decref(target), json_decref(record);
-}
-
-/* How many ids a source of two words has. */
-static size_t source_ids(const char *folder, int32_t *last)
-{
-    fv_encoding e = {0};
-    fv_pair_tokenizer *t = fv_pair_tokenizer_open(folder, &err);
-    if (!t || fv_pair_encode(t, FV_SIDE_SOURCE, "a zz", 4, 0, NULL, &e, &err) != FV_OK) fail_msg("%s", err.text);
-    assert_true(e.ids[0] == 1 && e.ids[1] == 3); /* <unk> was added */
-    size_t n = e.n;
-    *last = e.ids[n - 1];
-    fv_encoding_release(&e);
-    fv_pair_tokenizer_close(t);
-    return n;
-}
-
-static void texts_are_framed_as_the_model_was_taught(void **state)
-{
-    (void)state;
-    const char *in = make_input();
-    int32_t last;
-    if (fv_convert(in, scratch_path("ended"), &err) != FV_OK) fail_msg("%s", err.text);
-    assert_true(source_ids(scratch_path("ended"), &last) == 3 && last == 0);
-    put(in, "config.json", "{\"add_source_eos\": false, \"decoder_start_token\": \"</s>\"}");
-    if (fv_convert(in, scratch_path("bare"), &err) != FV_OK) fail_msg("%s", err.text);
-    assert_true(source_ids(scratch_path("bare"), &last) == 2 && last == 3);
 }
 
 static void pieces_are_taken_along(void **state)
@@ -297,7 +270,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_folder_is_made),
-        cmocka_unit_test(texts_are_framed_as_the_model_was_taught),
         cmocka_unit_test(pieces_are_taken_along),
         cmocka_unit_test(nothing_is_overwritten),
         cmocka_unit_test(what_is_no_model_is_refused),

@@ -36,6 +36,7 @@ static void expect_same(const fv_seq2seq_config *a, const fv_seq2seq_config *b)
     assert_int_equal(a->scale_embedding, b->scale_embedding);
     assert_int_equal(a->embedding_norm, b->embedding_norm);
     assert_int_equal(a->output_bias, b->output_bias);
+    assert_int_equal(a->bare_source, b->bare_source);
     assert_int_equal(a->pad, b->pad);
     assert_int_equal(a->eos, b->eos);
     assert_int_equal(a->start, b->start);
@@ -85,11 +86,12 @@ static void marian_comes_back(void **state)
 static void what_marian_cannot_say_comes_back(void **state)
 {
     (void)state;
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 9; i++) {
         fv_seq2seq_config config = sample();
         if (i < 3) config.positions = (fv_positions)(FV_POSITIONS_LEARNED + i);
         config.pre_norm = i == 3;
         config.embedding_norm = i == 4;
+        config.bare_source = i == 8;
         if (i == 5) config.pad = -1;
         if (i == 6) config.norm_eps = 1e-6;
         config.tied = i != 7;
@@ -97,7 +99,7 @@ static void what_marian_cannot_say_comes_back(void **state)
     }
     fv_seq2seq_config all = sample();
     all.positions = FV_POSITIONS_RELATIVE;
-    all.pre_norm = all.embedding_norm = true;
+    all.pre_norm = all.embedding_norm = all.bare_source = true;
     all.shared = all.tied = all.output_bias = all.scale_embedding = false;
     all.tgt_vocab = 400;
     all.start = 1;

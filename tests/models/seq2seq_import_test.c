@@ -114,7 +114,7 @@ static void the_configuration_is_read(void **state)
     const fv_seq2seq_config *c = &made.config;
     assert_true(c->src_vocab == 4 && c->tgt_vocab == 4 && c->width == 8 && c->ffn == 4 && c->heads == 2);
     assert_true(c->encoder_layers == 1 && c->decoder_layers == 1 && c->max_len == 512);
-    assert_true(c->pre_norm && c->scale_embedding && c->output_bias && !c->shared && !c->tied && !c->embedding_norm && made.source_eos);
+    assert_true(c->pre_norm && c->scale_embedding && c->output_bias && !c->shared && !c->tied && !c->embedding_norm && !c->bare_source);
     assert_true(c->eos == 0 && c->start == 1 && c->pad == -1);
     assert_int_equal(c->act, FV_ACT_SILU);
     assert_int_equal(c->positions, FV_POSITIONS_LEARNED);
@@ -171,7 +171,7 @@ static void older_versions_frame_texts_by_attributes(void **state)
     import_well(&(made_translator){.version = 2, .revision = 2, .specification = "TransformerBase", .with = "with_source_eos", .number = 1, .text_key = "bos_token", .text = "a"});
     assert_int_equal(made.config.eos, 0);
     assert_int_equal(made.config.start, 2);
-    assert_true(made.source_eos && made.config.norm_eps == 1e-5);
+    assert_true(!made.config.bare_source && made.config.norm_eps == 1e-5);
     finish();
 }
 
