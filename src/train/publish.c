@@ -12,11 +12,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "infer/shortlist.h"
 #include "train/evaluate.h"
 #include "train/training.h"
 
 static const char record_name[] = "fovea.json", staging_name[] = ".new";
-static const char *const file_names[] = {"tokenizer.json", "tokenizer_config.json", "config.json", "model.safetensors"};
+static const char *const file_names[] = {"tokenizer.json", "tokenizer_config.json", "config.json", "model.safetensors", FV_SHORTLIST_FILE};
 
 /* Number i of a model's files: the above, the heads' wide parts, a pair's tokenizers, and last the record that lists them. */
 typedef struct file_name { char text[64]; } file_name;
@@ -56,6 +57,7 @@ static file_name name_of_file(const fv_training *t, int i)
 static bool lacks(const fv_training *t, int i)
 {
     const fv_head *head = head_of_file(t, i);
+    if (strcmp(name_of_file(t, i).text, FV_SHORTLIST_FILE) == 0) return !t->pair;
     return head ? !head->has_wide : t->pair && strncmp(name_of_file(t, i).text, "tokenizer", 9) == 0 && !pair_file(t, i);
 }
 
@@ -202,6 +204,8 @@ static fv_status write_model(fv_training *t, fv_err *err)
     FV_TRY((t->pair ? write_pair : write_tokenizer)(t, err));
     FV_TRY(new_path(t, path, "config.json", err));
     FV_TRY(fv_json_save(config, path, err));
+    FV_TRY(new_path(t, path, FV_SHORTLIST_FILE, err));
+    if (t->pair) FV_TRY(fv_training_suggest(t, path, err));
     for (int i = 0; i < t->net.n_heads; i++) {
         const fv_head *head = &t->net.heads[i];
         FV_TRY(new_path(t, path, fv_wide_file_of(head).name, err));

@@ -7,6 +7,7 @@
  *   loop.c         steps, validation, what is kept
  *   checkpoint.c   the state to one file and back
  *   publish.c      the model folder at the end
+ *   suggest.c      a translator's shortlist in it
  *   train.c        fv_train itself: who calls whom
  */
 #ifndef FV_TRAIN_TRAINING_H
@@ -147,6 +148,8 @@ fv_status fv_job_begin_epoch(fv_training *t, fv_job *job, fv_err *err);
 fv_status fv_training_prepare(fv_training *t, fv_err *err);
 fv_status fv_training_run(fv_training *t, fv_err *err);
 fv_status fv_training_publish(fv_training *t, fv_err *err);
+/* Writes to `path` which target tokens the training pairs suggest for each source token (infer/shortlist.h). */
+fv_status fv_training_suggest(const fv_training *t, const char *path, fv_err *err);
 void fv_training_release(fv_training *t);
 
 /* One forward and backward of `batch` as shard `shard` of the present step; adds into the shard's

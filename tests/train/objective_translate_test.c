@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "infer/pairs.h"
+#include "infer/shortlist.h"
 #include "train/toy.h"
 
 static const char *const numbers[] = {"one", "two", "three", "four", "five", "six"}, *const figures[] = {"eins", "zwei", "drei", "vier", "fünf", "sechs"};
@@ -59,6 +60,56 @@ static void pairs_are_learnt(void **state)
     double perplexity = strtod(strstr(at, "\"value\":") + strlen("\"value\":"), NULL);
     if (!(perplexity < 1.3)) fail_msg("perplexity %g", perplexity);
     toy_contains(toy_read(o.out, "config.json"), "\"MarianMTModel\"");
+}
+
+/* ---- What the pairs suggest ---- */
+
+static size_t missing(const fv_shortlist *list, const fv_token_rows *row)
+{
+    uint64_t marks[8];
+    int32_t out[512], source = 0;
+    size_t n_missing = 0;
+    assert_true(fv_shortlist_marks(list) <= FV_COUNT(marks));
+    while (row->types[source] == 0) source++;
+    size_t n = fv_shortlist_pick(list, marks, row->ids, (size_t)source, out);
+    for (int64_t i = source; i < row->offsets[1]; i++) {
+        size_t k = 0;
+        while (k < n && out[k] != row->ids[i]) k++;
+        n_missing += k == n;
+    }
+    return n_missing;
+}
+
+static void a_shortlist_lies_beside_it(void **state)
+{
+    (void)state;
+    fv_train_options o;
+    fv_err err = {0};
+    options(&o, "suggests");
+    o.steps = 1;
+    o.sample_pieces = 0.2;
+    toy_train(&o);
+    toy_contains(toy_read(o.out, "fovea.json"), "\"shortlist.safetensors\"");
+    fv_model *model = toy_open(o.out);
+    const fv_seq2seq_config *c = &model->net.translator->config;
+    char path[FV_PATH_MAX];
+    fv_shortlist list;
+    fv_text text = {.text = "three rivers and two birds", .text2 = "zwei vögel und drei flüsse"};
+    text.len = strlen(text.text), text.len2 = strlen(text.text2);
+    fv_pair_rows row = {0};
+    int64_t cut = 0;
+    assert_int_equal(fv_path_join(path, o.out, FV_SHORTLIST_FILE, &err), FV_OK);
+    if (fv_shortlist_open(&list, path, c->src_vocab, c->tgt_vocab, &err) != FV_OK) fail_msg("%s", err.text);
+    memset(list.always_bits, 0, fv_shortlist_marks(&list) * sizeof *list.always_bits); /* or else all of so few tokens are in it */
+    assert_int_equal(fv_pair_rows_make(&row, model->pair, 40, &text, 1, &(fv_pair_drawing){0}, &cut, &err), FV_OK);
+    assert_int_equal(missing(&list, &row.rows), 0);
+    fv_pair_rows_release(&row);
+    fv_shortlist_release(&list);
+    fv_model_close(model);
+    toy_options(&o, toy_classes("later.tsv", 0, 36), toy_classes("later-valid.tsv", 36, 54), "suggests");
+    o.steps = 1;
+    toy_train(&o); /* a model of another kind in its place has none */
+    assert_false(fv_file_exists(path));
 }
 
 /* ---- Equal bits ---- */
@@ -204,6 +255,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pairs_are_learnt),
+        cmocka_unit_test(a_shortlist_lies_beside_it),
         cmocka_unit_test(stopping_and_threads_change_no_bit),
         cmocka_unit_test(steps_allocate_nothing),
         cmocka_unit_test(rows_are_drawn),
