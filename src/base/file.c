@@ -160,6 +160,11 @@ fv_status fv_file_map(const char *path, fv_mapping *out, fv_err *err)
     return status;
 }
 
+void fv_file_rest(const fv_mapping *mapping)
+{
+    if (mapping->data) madvise((void *)(uintptr_t)mapping->data, mapping->size, MADV_DONTNEED);
+}
+
 void fv_file_unmap(fv_mapping *mapping)
 {
     if (mapping->data) munmap((void *)(uintptr_t)mapping->data, mapping->size);

@@ -15,6 +15,8 @@ typedef struct fv_mapping {
 
 fv_status fv_file_map(const char *path, fv_mapping *out, fv_err *err);
 void fv_file_unmap(fv_mapping *mapping);
+/* Gives the memory that reading it took back to the system; what is read again comes from the file again. */
+void fv_file_rest(const fv_mapping *mapping);
 /* Whole file into buf (replacing its content); more than `max` bytes is an error that says so. */
 fv_status fv_file_read(const char *path, size_t max, fv_buf *buf, fv_err *err);
 bool fv_file_exists(const char *path);

@@ -73,18 +73,41 @@ static bool packable(const fv_param *p)
     return p->rank == 2 && !strstr(p->names[0], "embeddings");
 }
 
+static fv_packed *pack_int8(const fv_param *p, fv_err *err)
+{
+    fv_packed *packed = NULL;
+    int8_t *q = fv_alloc((size_t)(p->rows * p->cols), err);
+    float *scales = q ? fv_alloc((size_t)p->rows * sizeof *scales, err) : NULL;
+    if (scales) {
+        fv_quantize_weights(q, p->cols, scales, p->data, p->cols, p->rows, p->cols);
+        packed = fv_packed_new_int8(q, p->cols, scales, p->cols, p->rows, err);
+    }
+    fv_free(q);
+    fv_free(scales);
+    return packed;
+}
+
+fv_status fv_param_pack(fv_param *p, fv_precision precision, fv_pool *pool, fv_err *err)
+{
+    FV_ASSERT(p->rank == 2);
+    if (p->packed && p->packed_version == p->version) return FV_OK;
+    fv_packed *packed = precision == FV_PRECISION_INT8 ? pack_int8(p, err)
+        : precision == FV_PRECISION_BF16 ? fv_packed_new_bf16(p->data, p->cols, true, p->cols, p->rows, pool, err)
+        : fv_packed_new(p->data, p->cols, true, p->cols, p->rows, pool, err);
+    if (!packed) return FV_E_MEMORY;
+    fv_packed_free(p->packed);
+    p->packed = packed;
+    p->packed_version = p->version;
+    return FV_OK;
+}
+
 fv_status fv_params_pack(fv_params *params, fv_pool *pool, fv_err *err)
 {
-    for (size_t i = 0; i < params->n; i++) {
-        fv_param *p = params->items[i];
-        if (!packable(p) || (p->packed && p->packed_version == p->version)) continue;
-        fv_packed *packed = fv_packed_new(p->data, p->cols, true, p->cols, p->rows, pool, err);
-        if (!packed) return FV_E_MEMORY;
-        fv_packed_free(p->packed);
-        p->packed = packed;
-        p->packed_version = p->version;
-    }
-    return FV_OK;
+    fv_status status = FV_OK;
+    for (size_t i = 0; i < params->n; i++)
+        if (packable(params->items[i])) FV_TRY(fv_param_pack(params->items[i], FV_PRECISION_F32, pool, err));
+done:
+    return status;
 }
 
 void fv_params_changed(fv_params *params)

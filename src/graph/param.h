@@ -45,7 +45,9 @@ fv_status fv_params_allocate(fv_params *params, fv_err *err);
 void fv_params_draw(fv_params *params, uint64_t seed);
 /* Gradients live in `block` [n_floats], the caller's; NULL: none. */
 void fv_params_bind_grad(fv_params *params, float *block);
-/* Packs every matrix that products use (rank 2, `packable`) for running. */
+/* Packs a matrix that products use, for running, in float32, bf16 or int8. What was packed from the same version stays, whatever it is. */
+fv_status fv_param_pack(fv_param *param, fv_precision precision, fv_pool *pool, fv_err *err);
+/* Packs every matrix that products use (rank 2, `packable`), in float32. */
 fv_status fv_params_pack(fv_params *params, fv_pool *pool, fv_err *err);
 void fv_params_changed(fv_params *params); /* raises all versions, drops packed copies */
 /* Part `i`: its first float, rows and columns. Parts of a matrix are row blocks, of a vector column blocks: both contiguous. */

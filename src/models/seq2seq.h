@@ -5,6 +5,7 @@
  *
  *   seq2seq.c          weights and graph
  *   seq2seq_config.c   config.json
+ *   seq2seq_pack.c     packing for running
  *
  * Weights in files, I a layer's number, both sides alike, the decoder with encoder_attn beside self_attn:
  *
@@ -70,6 +71,9 @@ fv_status fv_seq2seq_config_check(const fv_seq2seq_config *config, fv_err *err);
 /* Adds all parameters; storage comes from fv_params_allocate or fv_weights_map. */
 fv_status fv_seq2seq_init(fv_seq2seq *model, const fv_seq2seq_config *config, fv_err *err);
 void fv_seq2seq_release(fv_seq2seq *model);
+/* Packs all matrices that products use (seq2seq_pack.c). Pages of `file`, from which the weights are mapped, are given back on
+ * the way; it may be {0}. */
+fv_status fv_seq2seq_pack(fv_seq2seq *model, fv_precision precision, fv_pool *pool, const fv_mapping *file, fv_err *err);
 
 /* The source read: hidden states [M, width]. Nodes "encoder.embeddings", "encoder.layer.I". */
 fv_tensor *fv_seq2seq_encode(const fv_seq2seq *model, fv_graph *g, const fv_batch *source);
