@@ -6,6 +6,7 @@
  *   network.c   a body with its heads: weights, graph, labels in JSON
  *   prepare.c   texts to rows, cut to the model's length, and to features
  *   session.c   rows to scores
+ *   translate.c texts to texts: parts, search (search.h), words and their attention (align.h); decoder.c is the model behind the search
  *   words.c     texts to rows in which every word has its token (words.h); tag.c: those to tags
  */
 #ifndef FV_INFER_INFER_H
@@ -63,6 +64,7 @@ struct fv_session {
     fv_tagged_span *tagged_spans;
     size_t tagged_capacity;
     int64_t cut;
+    struct fv_translating *translating; /* translate.h; NULL unless the model is a translator */
 };
 
 /* Texts to rows of at most max_len ids, specials included; longer ones lose their ends, the longer of

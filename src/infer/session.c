@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "infer/translate.h"
+
 void fv_session_options_init(fv_session_options *options)
 {
     *options = (fv_session_options){.size = sizeof *options, .batch_tokens = 2048};
@@ -44,7 +46,8 @@ fv_session *fv_session_new(fv_model *model, const fv_session_options *options, f
     s->head = head;
     s->batch_tokens = options->batch_tokens;
     s->graph = fv_graph_new(pool, err);
-    if (s->graph) return s;
+    if (s->graph && model->net.translator) s->translating = fv_translating_new(model, options, err);
+    if (s->graph && (s->translating || !model->net.translator)) return s;
     fv_session_free(s);
     return NULL;
 }
@@ -53,6 +56,7 @@ void fv_session_free(fv_session *s)
 {
     if (!s) return;
     fv_graph_free(s->graph);
+    fv_translating_free(s->translating);
     fv_encoding_release(&s->encoding);
     fv_ngrams_release(&s->ngrams);
     fv_buf_release(&s->work);

@@ -134,6 +134,13 @@ static bool is_language(const fv_pair_tokenizer *pair, int32_t id)
     return n > 4 && memcmp(token, ">>", 2) == 0 && memcmp(token + n - 2, "<<", 2) == 0;
 }
 
+/* The </s> that the encoding ends with, to be put on again part by part; -1: this model's sources have none. */
+static int32_t end_of(const fv_pair_tokenizer *pair, const fv_encoding *e)
+{
+    const char *last = e->n > 0 ? fv_pair_token(pair, FV_SIDE_SOURCE, e->ids[e->n - 1]) : NULL;
+    return last && e->begins[e->n - 1] == e->ends[e->n - 1] && strcmp(last, "</s>") == 0 ? e->ids[e->n - 1] : -1;
+}
+
 /* Tokens [from, to) of the encoding, with a token before and one behind where they are wanted (-1: not). */
 static fv_status add_part(fv_translating *t, size_t text, size_t from, size_t to, int32_t before, int32_t behind, fv_err *err)
 {
@@ -177,11 +184,12 @@ static fv_status add_text(fv_session *s, const fv_text *text, size_t i, fv_long 
     const fv_seq2seq_config *c = &s->model->net.translator->config;
     const char *p = text->text ? text->text : "";
     FV_TRY(fv_pair_encode(s->model->pair, FV_SIDE_SOURCE, p, length_of(p, text->len), 0, NULL, &t->encoding, err));
-    size_t n = t->encoding.n - 1, first = t->n_parts; /* </s> is put on again part by part */
-    int32_t language = n > 0 && is_language(s->model->pair, t->encoding.ids[0]) ? t->encoding.ids[0] : -1, behind = c->bare_source ? -1 : c->eos;
+    int32_t behind = end_of(s->model->pair, &t->encoding);
+    size_t n = t->encoding.n - (behind >= 0), first = t->n_parts;
+    int32_t language = n > 0 && is_language(s->model->pair, t->encoding.ids[0]) ? t->encoding.ids[0] : -1;
     size_t from = language >= 0, room = (size_t)c->max_len - (behind >= 0) - (language >= 0);
     if (n - from > room && what == FV_LONG_REFUSE)
-        return FV_FAIL(err, FV_E_INPUT, "text %zu: %zu tokens, %s in all; the model takes %d: shorten it, or have it split at sentences (--long split)", i + 1, n + (behind >= 0), behind >= 0 ? "</s> included," : "", c->max_len);
+        return FV_FAIL(err, FV_E_INPUT, "text %zu: %zu tokens; the model takes %zu: shorten it, or have it split at sentences (--long split)", i + 1, n, room + from);
     for (size_t end; from < n; from = end) {
         end = find_end(p, &t->encoding, from, n, room);
         FV_TRY(add_part(t, i, from, end, language, behind, err));
