@@ -21,6 +21,7 @@ static fv_status encode(fv_encoding *e, const fv_pair_tokenizer *tokenizer, fv_s
 static fv_status encode_pair(fv_pair_rows *r, const fv_pair_tokenizer *tokenizer, int max_len, const fv_text *t, double alpha, fv_rng *rng, bool *cut, fv_err *err)
 {
     fv_status status = encode(&r->source, tokenizer, FV_SIDE_SOURCE, t->text, t->len, max_len, alpha, rng, cut, err);
+    if (status == FV_OK && r->bare_source && r->source.n > 1) r->source.n--;
     return status == FV_OK ? encode(&r->target, tokenizer, FV_SIDE_TARGET, t->text2, t->len2, max_len, alpha, rng, cut, err) : status;
 }
 

@@ -18,6 +18,7 @@ typedef struct fv_pair_drawing {
 typedef struct fv_pair_rows {
     fv_token_rows rows;
     size_t ids_room, types_room;
+    bool bare_source; /* as the model's configuration has it: sources without </s>, unless nothing else is in them */
     fv_encoding source, target;
 } fv_pair_rows;
 

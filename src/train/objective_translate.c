@@ -8,6 +8,7 @@ static fv_status fill(fv_training *t, fv_part *part, const fv_pair_drawing *draw
 {
     fv_text *texts = fv_prepare_texts(&part->data, err);
     if (!texts) return FV_E_MEMORY;
+    part->pairs.bare_source = t->recipe.translator.bare_source;
     fv_status status = fv_pair_rows_make(&part->pairs, t->pair, t->recipe.translator.max_len, texts, part->data.n, drawing, cut, err);
     fv_free(texts);
     return status;

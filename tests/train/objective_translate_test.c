@@ -205,6 +205,9 @@ static void rows_are_drawn(void **state)
     assert_int_equal(best.rows.max_len, 8); /* both halves cut to four, </s> kept */
     assert_int_equal(best.rows.ids[7], model->net.translator->config.eos);
     assert_int_equal(cut, 1);
+    best.bare_source = true;
+    assert_int_equal(fv_pair_rows_make(&best, model->pair, 40, &text, 1, &(fv_pair_drawing){0}, &cut, &err), FV_OK);
+    assert_true(best.source.ids[best.source.n] == model->net.translator->config.eos && best.rows.types[best.source.n] == 1);
     fv_pair_rows_release(&best);
     fv_pair_rows_release(&drawn);
     fv_pair_rows_release(&again);
