@@ -136,9 +136,11 @@ typedef int (*fv_next_text)(void *user, const char **text, size_t *len, fv_err *
 
 /* The same texts in any order give the same vocabulary. */
 FV_API fv_tokenizer *fv_tokenizer_train(const fv_tokenizer_options *options, fv_next_text next, void *user, fv_err *err);
-/* PATH is a tokenizer.json, a vocab.txt of BERT (named .txt), or a folder that holds one of them. */
+/* PATH is a tokenizer.json, a vocab.txt of BERT (named .txt), or a folder that holds one of them; or a SentencePiece model,
+ * named .model or .spm (unigram or BPE; Kudo and Richardson 2018). */
 FV_API fv_tokenizer *fv_tokenizer_open(const char *path, fv_err *err);
-/* Writes tokenizer.json to PATH, all or nothing. */
+/* Writes tokenizer.json to PATH, all or nothing; or a SentencePiece model if PATH ends in .model or .spm. That takes a unigram
+ * tokenizer whose normalisation a table of characters can express: none, lower case, or what came from such a file. */
 FV_API fv_status fv_tokenizer_save(const fv_tokenizer *tokenizer, const char *path, fv_err *err);
 FV_API void fv_tokenizer_close(fv_tokenizer *tokenizer);
 FV_API int fv_tokenizer_size(const fv_tokenizer *tokenizer);

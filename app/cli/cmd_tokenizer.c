@@ -27,7 +27,7 @@ static const cli_option train_operands[] = {
 };
 
 static const cli_option train_options[] = {
-    {"out", "PATH", "a file ending in .json, or the folder that gets a tokenizer.json", TRAIN_AT(out), .needed = true},
+    {"out", "PATH", "a file ending in .json, or in .spm (unigram only), or the folder that gets a tokenizer.json", TRAIN_AT(out), .needed = true},
     {"kind", "bpe|wordpiece|unigram", "how a word becomes tokens", TRAIN_AT(o.kind)},
     {"vocab", "N", "entries, the 5 special tokens (and 256 bytes of bpe) included", TRAIN_AT(o.vocab), .low = 6, .high = 4000000},
     {"normalize", "none|nfc|nfkc", "Unicode normal form that texts are brought into first (wordpiece: as BERT does, always)", TRAIN_AT(o.normalize)},
@@ -84,11 +84,16 @@ static int next_text(void *user, const char **text, size_t *len, fv_err *err)
     return 1;
 }
 
-/* OUT itself if it is named .json, else OUT/tokenizer.json, its folder made. */
+static bool named(const char *path, const char *end)
+{
+    size_t len = strlen(path), n = strlen(end);
+    return len > n && strcmp(path + len - n, end) == 0;
+}
+
+/* OUT itself if it is named as a file, else OUT/tokenizer.json, its folder made. */
 static fv_status output_path(char path[FV_PATH_MAX], const char *out, fv_err *err)
 {
-    size_t len = strlen(out);
-    if (len > 5 && strcmp(out + len - 5, ".json") == 0) return fv_path_join(path, "", out, err);
+    if (named(out, ".json") || named(out, ".spm") || named(out, ".model")) return fv_path_join(path, "", out, err);
     fv_status status = fv_folder_make(out, err);
     return status ? status : fv_path_join(path, out, "tokenizer.json", err);
 }
@@ -159,7 +164,7 @@ struct encode_args {
 #define ENCODE_AT(field) CLI_FIELD(struct encode_args, field)
 
 static const cli_option encode_operands[] = {
-    {"MODEL", NULL, "a model folder or a tokenizer.json", ENCODE_AT(model), .needed = true},
+    {"MODEL", NULL, "a model folder, a tokenizer.json, or a SentencePiece model (.model, .spm)", ENCODE_AT(model), .needed = true},
     {"FILE", NULL, "texts; stdin if it is - or left out", ENCODE_AT(file)},
 };
 
