@@ -134,10 +134,10 @@ static bool is_language(const fv_pair_tokenizer *pair, int32_t id)
     return n > 4 && memcmp(token, ">>", 2) == 0 && memcmp(token + n - 2, "<<", 2) == 0;
 }
 
-/* The </s> that the encoding ends with, to be put on again part by part; -1: this model's sources have none. */
-static int32_t end_of(const fv_pair_tokenizer *pair, const fv_encoding *e)
+/* The </s> that the encoding ends with, if it does; -1: a vocabulary without it. */
+static int32_t end_of(const fv_pair_tokenizer *pair, fv_side side, const fv_encoding *e)
 {
-    const char *last = e->n > 0 ? fv_pair_token(pair, FV_SIDE_SOURCE, e->ids[e->n - 1]) : NULL;
+    const char *last = e->n > 0 ? fv_pair_token(pair, side, e->ids[e->n - 1]) : NULL;
     return last && e->begins[e->n - 1] == e->ends[e->n - 1] && strcmp(last, "</s>") == 0 ? e->ids[e->n - 1] : -1;
 }
 
@@ -167,7 +167,7 @@ static fv_status add_prefix(fv_session *s, size_t first, const fv_text *text, fv
     fv_translating *t = s->translating;
     fv_status status = fv_pair_encode(s->model->pair, FV_SIDE_TARGET, text->text2, length_of(text->text2, text->len2), 0, NULL, &t->encoding, err);
     if (status != FV_OK || t->n_parts == first) return status;
-    size_t n = t->encoding.n - 1; /* its </s> */
+    size_t n = t->encoding.n - (end_of(s->model->pair, FV_SIDE_TARGET, &t->encoding) >= 0);
     int32_t *ids = fv_arena_alloc_small(&t->work, (n + 1) * sizeof *ids, err);
     if (!ids) return FV_E_MEMORY;
     memcpy(ids, t->encoding.ids, n * sizeof *ids);
@@ -184,8 +184,8 @@ static fv_status add_text(fv_session *s, const fv_text *text, size_t i, fv_long 
     const fv_seq2seq_config *c = &s->model->net.translator->config;
     const char *p = text->text ? text->text : "";
     FV_TRY(fv_pair_encode(s->model->pair, FV_SIDE_SOURCE, p, length_of(p, text->len), 0, NULL, &t->encoding, err));
-    int32_t behind = end_of(s->model->pair, &t->encoding);
-    size_t n = t->encoding.n - (behind >= 0), first = t->n_parts;
+    int32_t end_id = end_of(s->model->pair, FV_SIDE_SOURCE, &t->encoding), behind = c->bare_source ? -1 : end_id; /* is put on again part by part */
+    size_t n = t->encoding.n - (end_id >= 0), first = t->n_parts;
     int32_t language = n > 0 && is_language(s->model->pair, t->encoding.ids[0]) ? t->encoding.ids[0] : -1;
     size_t from = language >= 0, room = (size_t)c->max_len - (behind >= 0) - (language >= 0);
     if (n - from > room && what == FV_LONG_REFUSE)

@@ -11,7 +11,6 @@
 
 #include "formats/made_ctranslate2.h"
 #include "formats/scratch.h"
-#include "infer/decoder.h"
 #include "models/encoder.h"
 
 static fv_err err;
@@ -175,23 +174,6 @@ static void lack_of_memory_leaves_nothing(void **state)
 
 /* ---- The tool's own words ---- */
 
-enum { MOST = 64 };
-
-static int32_t read_tokens(int32_t *ids, const json_t *vocabulary, char *text)
-{
-    int32_t n = 0;
-    for (char *at = text, *end = text + strlen(text); at < end; n++) {
-        char *stop = strchr(at, ' ');
-        if (stop) *stop = 0;
-        else stop = end;
-        int64_t id = token(vocabulary, at);
-        assert_true(n < MOST);
-        ids[n] = (int32_t)(id >= 0 ? id : token(vocabulary, "<unk>"));
-        at = stop + 1;
-    }
-    return n;
-}
-
 /* The next field of a line, which ends in a zero byte then. */
 static char *field(char **at)
 {
@@ -201,47 +183,37 @@ static char *field(char **at)
     return text;
 }
 
-static void check_line(fv_search *search, const json_t *source, const json_t *target, int beam, char *at)
+static void check_line(fv_session *session, int beam, char *at)
 {
-    int32_t words[MOST], expected[MOST];
-    fv_hypothesis got;
-    int32_t n = read_tokens(words, source, field(&at)), m = read_tokens(expected, target, field(&at));
+    fv_translate_options o;
+    fv_translation got;
+    fv_text words = {.text = field(&at)};
+    const char *expected = field(&at);
     double score = strtod(field(&at), NULL);
-    fv_search_options o = {.beam = beam, .nbest = 1, .length_penalty = 1};
-    if (fv_search_run(search, &(fv_search_source){.ids = words, .n = n}, 1, &o, &got, &err) != FV_OK) fail_msg("%s", err.text);
-    assert_int_equal(got.n, m);
-    assert_memory_equal(got.ids, expected, (size_t)m * sizeof *expected);
-    if (!(fabs(got.score - score) < 2e-5)) fail_msg("scores %g, expected %g", got.score, score);
+    fv_translate_options_init(&o);
+    o.beam = beam;
+    if (fv_translate(session, &words, 1, &o, &got, &err) != FV_OK) fail_msg("%s", err.text);
+    assert_string_equal(got.text, expected);
+    if (!(fabs(got.score - score) < 2e-5)) fail_msg("%s scores %g, expected %g", expected, got.score, score);
 }
 
 static int check_lines(const char *folder, const char *model, char *lines)
 {
-    fv_seq2seq m;
-    fv_safetensors file;
-    open_model(&m, &file, folder);
-    json_t *source = load(folder, "vocab.json"), *target = load(folder, "target_vocab.json");
-    fv_pool *pool = fv_pool_new(1, &err);
-    fv_decoder *decoder = fv_decoder_new(&m, pool, &err);
-    assert_non_null(decoder);
-    fv_stepper stepper = fv_decoder_stepper(decoder);
-    fv_search *search = fv_search_new(&stepper, pool, &err);
-    assert_non_null(search);
     int n = 0;
+    fv_model *m = fv_model_open(folder, &err);
+    fv_session *session = m ? fv_session_new(m, NULL, &err) : NULL;
+    if (!session) fail_msg("%s", err.text);
     for (char *line = lines, *next; (next = strchr(line, '\n')); line = next + 1) {
-        if (strncmp(line, model, strlen(model)) != 0) continue;
         char copy[1024], *at = copy;
+        if (strncmp(line, model, strlen(model)) != 0) continue;
         snprintf(copy, sizeof copy, "%.*s", (int)(next - line + 1), line);
         field(&at);
         int beam = atoi(field(&at));
-        check_line(search, source, target, beam, at);
+        check_line(session, beam, at);
         n++;
     }
-    fv_search_free(search);
-    fv_decoder_free(decoder);
-    fv_pool_free(pool);
-    json_decref(source), json_decref(target);
-    fv_seq2seq_release(&m);
-    fv_safetensors_close(&file);
+    fv_session_free(session);
+    fv_model_close(m);
     return n;
 }
 
