@@ -12,6 +12,7 @@
 #include "formats/made_ctranslate2.h"
 #include "formats/scratch.h"
 #include "models/encoder.h"
+#include "models/seq2seq.h"
 
 static fv_err err;
 
