@@ -173,15 +173,16 @@ double fv_report_value(const fv_report *report, const char *name)
     return NAN;
 }
 
-static void keep_if_best(fv_training *t, double value, double loss)
+static bool keep_if_best(fv_training *t, double value, double loss)
 {
     bool best = t->best_step == 0 || value > t->best_value || (value == t->best_value && loss < t->best_loss);
     t->epochs_since_best = best ? 0 : t->epochs_since_best + 1;
-    if (!best) return;
+    if (!best) return false;
     t->best_value = value;
     t->best_loss = loss;
     t->best_step = t->step;
     memcpy(t->best, t->params->block, (size_t)t->params->n_floats * sizeof *t->best);
+    return true;
 }
 
 /* What a validation says, means over jobs: the headline for people, what decides (larger is better), and what decides between equals. */
@@ -213,12 +214,12 @@ static fv_status validate(fv_training *t, fv_err *err)
         fv_status status = validate_job(t, &t->jobs[i], &v, err);
         if (status != FV_OK) return status;
     }
-    keep_if_best(t, v.value, v.loss);
+    bool best = keep_if_best(t, v.value, v.loss);
     t->valid_seconds = fv_now() - begun;
     fv_event event = blank_event(t, FV_EVENT_EPOCH);
     event.metric = t->n_jobs > 1 ? "mean" : t->jobs[0].objective->headline(&t->jobs[0]);
     event.value = v.headline;
-    event.best = t->best_step == t->step;
+    event.best = best;
     send(t, &event);
     return FV_OK;
 }
