@@ -68,7 +68,7 @@ static int n_leftovers(const char *folder)
  * stopped half-way; and where the jobs write. */
 static char finished[FV_PATH_MAX], halfway[FV_PATH_MAX], work[FV_PATH_MAX], corpus[FV_PATH_MAX], vocabulary[FV_PATH_MAX];
 static char finished_hash[129], right_hash[129];
-static fv_train_options training, from_training, multi_training, mlm_training;
+static fv_train_options training, from_training, multi_training, mlm_training, pair_training;
 static const fv_train_options *training_now; /* of the job at hand */
 
 static int stop_after_two(void *user, const fv_event *e)
@@ -100,6 +100,23 @@ static void describe_others(void)
     mlm_training.checkpoint_seconds = 0;
 }
 
+/* Texts and their translations, cut anew in each epoch. */
+static void describe_pairs(void)
+{
+    const char *pairs = toy_text("translations.tsv", "src\ttgt\none bird\tein Vogel\ntwo birds\tzwei Vögel\none stone\tein Stein\ntwo stones\tzwei Steine\n");
+    toy_options(&pair_training, pairs, pairs, "work");
+    pair_training.task = FV_TASK_TRANSLATE;
+    pair_training.columns.text = "src";
+    pair_training.columns.label = "tgt";
+    pair_training.width = 16;
+    pair_training.ffn = 20;
+    pair_training.vocab = 60;
+    pair_training.sample_pieces = 0.1;
+    pair_training.average = 2;
+    pair_training.steps = 3; /* an epoch each */
+    pair_training.checkpoint_seconds = 0;
+}
+
 static void describe_trainings(void)
 {
     toy_options(&training, toy_pairs("pairs.tsv", 0, 20), toy_pairs("pairs-valid.tsv", 20, 28), "work");
@@ -117,6 +134,7 @@ static void describe_trainings(void)
     from_training.layers = from_training.width = from_training.heads = from_training.ffn = from_training.vocab = from_training.max_len = 0;
     from_training.steps = 2;
     describe_others();
+    describe_pairs();
 }
 
 static void make_folders(void)
@@ -399,6 +417,7 @@ static const job jobs[] = {
     {"train classify --from", with_old_model, run_training, training_is_safe, &from_training},
     {"train multi", with_old_model, run_training, training_is_safe, &multi_training},
     {"train mlm", with_old_model, run_training, training_is_safe, &mlm_training},
+    {"train translate", with_old_model, run_training, training_is_safe, &pair_training},
     {"eval", NULL, run_eval, NULL, NULL},
     {"classify", NULL, run_classify, NULL, NULL},
     {"explain", NULL, run_explain, NULL, NULL},
