@@ -143,6 +143,7 @@ static fv_status bench_product(fv_bench_run *run, int m, int k, int n, const epi
 static fv_status bench_gemm(fv_bench_run *run, fv_err *err)
 {
     static const int rows[] = {128, 512, 2048}, shapes[][2] = {{384, 1536}, {512, 2048}, {768, 3072}};
+    static const int steps[][3] = {{1, 512, 2048}, {1, 512, 32000}, {32, 512, 512}, {32, 512, 2048}, {128, 512, 512}}; /* of decoding: few rows, where weights' way from memory counts */
     static const epilogue epilogues[] = {{"bias", true, FV_ACT_NONE, false}, {"bias+gelu", true, FV_ACT_GELU, false}, {"bias+residual", true, FV_ACT_NONE, true}};
     fv_status status = FV_OK;
     for (run->precision = FV_PRECISION_F32; run->precision <= FV_PRECISION_INT8; run->precision++) {
@@ -151,6 +152,7 @@ static fv_status bench_gemm(fv_bench_run *run, fv_err *err)
         for (size_t s = 0; s < FV_COUNT(shapes); s++)
             for (size_t m = 0; m < FV_COUNT(rows); m++)
                 for (size_t e = 0; e < n_epilogues; e++) FV_TRY(bench_product(run, rows[m], shapes[s][0], shapes[s][1], &epilogues[e], err));
+        for (size_t i = 0; i < FV_COUNT(steps); i++) FV_TRY(bench_product(run, steps[i][0], steps[i][1], steps[i][2], &epilogues[0], err));
     }
 done:
     return status;

@@ -11,7 +11,7 @@ struct fv_step_cache {
     int32_t H, K, D;          /* heads of queries, heads of keys, size of a head; H divisible by K */
     float scale;
     float *k, *v;             /* [n_slots, K·D], rows `ld` floats apart */
-    int64_t ld;
+    int64_t ld;               /* best no multiple of 1,024: see fv_attention_step */
     int32_t n_slots;
     const int32_t *slots;     /* [R] where each row's new key and value go; not read when no new keys are given. No two rows have one slot */
     const int32_t *places;    /* [R, ldplaces] slots of each row's keys, oldest first, the new one among them; NULL: they follow each other from firsts[r] */
