@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "infer/infer.h"
+#include "infer/shortlist.h"
 #include "text/tokenizer.h"
 
 /* The trap: jansson's calls take a NULL in peace, so a list that lacks its last item looks like a whole one. Every
@@ -44,31 +45,64 @@ static bool add_file(json_t *tree, const char *folder, const char *name, fv_err 
     return false;
 }
 
+/* Folders of other programs have no fovea.json. */
+static bool has_file(const char *folder, const char *name)
+{
+    char path[FV_PATH_MAX];
+    return fv_path_join(path, folder, name, NULL) == FV_OK && fv_file_exists(path);
+}
+
 static json_t *files_json(const char *folder, const fv_model *m, fv_err *err)
 {
-    static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.json", "fovea.json"};
+    static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.json", FV_SHORTLIST_FILE, "fovea.json"};
     json_t *tree = json_object();
+    const char *name;
     bool fine = tree != NULL;
     if (!fine) FV_FAIL(err, FV_E_MEMORY, "%s: out of memory", folder);
-    for (size_t i = 0; i < FV_COUNT(names) && fine; i++) fine = add_file(tree, folder, names[i], err);
+    for (size_t i = 0; i < FV_COUNT(names) && fine; i++) fine = !has_file(folder, names[i]) || add_file(tree, folder, names[i], err);
+    for (int i = 0; m->pair && fine && (name = fv_pair_tokenizer_file(m->pair, i)); i++) fine = !has_file(folder, name) || add_file(tree, folder, name, err);
     for (int i = 0; i < m->net.n_heads && fine; i++)
         if (m->net.heads[i].has_wide) fine = add_file(tree, folder, fv_wide_file_of(&m->net.heads[i]).name, err);
     return whole(tree, fine);
 }
 
-static json_t *architecture_json(const fv_model *m)
+static const char *act_name(fv_act act)
+{
+    static const char *const names[] = {[FV_ACT_NONE] = "none", [FV_ACT_RELU] = "relu", [FV_ACT_GELU] = "gelu", [FV_ACT_TANH] = "tanh", [FV_ACT_SILU] = "swish", [FV_ACT_GELU_TANH] = "gelu_new"};
+    return names[act];
+}
+
+static json_int_t count_parameters(const fv_params *params)
+{
+    json_int_t n = 0;
+    for (size_t i = 0; i < params->n; i++) n += (json_int_t)(params->items[i]->rows * params->items[i]->cols);
+    return n;
+}
+
+static json_t *translator_json(const fv_seq2seq *t)
+{
+    const fv_seq2seq_config *c = &t->config;
+    static const char *const positions[] = {"sinusoidal", "learned", "rotary", "relative"};
+    return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:b, s:b, s:I}",
+        "kind", "encoder-decoder", "layers", c->encoder_layers, "decoder_layers", c->decoder_layers, "width", c->width, "heads", c->heads, "ffn", c->ffn,
+        "max_len", c->max_len, "vocab", c->src_vocab, "target_vocab", c->tgt_vocab, "activation", act_name(c->act), "norm", c->pre_norm ? "pre" : "post",
+        "positions", positions[c->positions], "shared_embeddings", c->shared, "tied_output", c->tied, "parameters", count_parameters(&t->params));
+}
+
+static json_t *encoder_json(const fv_model *m)
 {
     const fv_encoder_config *c = &m->net.encoder.config;
     static const char *const poolings[] = {"cls", "mean", "max"}, *const mixings[] = {"full", "uniform", "none"};
-    json_int_t parameters = 0, features = 0;
+    json_int_t features = 0;
     for (int i = 0; i < m->net.n_heads; i++) features += (json_int_t)m->net.heads[i].wide.n;
-    for (size_t i = 0; i < m->net.encoder.params.n; i++) parameters += (json_int_t)(m->net.encoder.params.items[i]->rows * m->net.encoder.params.items[i]->cols);
     return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I}",
         "kind", "encoder", "layers", c->layers, "width", c->width, "heads", c->heads, "ffn", c->ffn, "max_len", c->max_len, "vocab", c->vocab,
-        "activation", c->act == FV_ACT_RELU ? "relu" : "gelu", "norm", c->pre_norm ? "pre" : "post", "attention", c->article_attention ? "article" : "vaswani", "mixing", mixings[c->mixing],
-        "positions", c->sinusoidal ? "sinusoidal" : "learned", "pooling", poolings[c->pooling], "parameters", parameters,
+        "activation", act_name(c->act), "norm", c->pre_norm ? "pre" : "post", "attention", c->article_attention ? "article" : "vaswani", "mixing", mixings[c->mixing],
+        "positions", c->sinusoidal ? "sinusoidal" : "learned", "pooling", poolings[c->pooling], "parameters", count_parameters(&m->net.encoder.params),
         "wide_features", features);
 }
+
+static json_t *architecture_json(const fv_model *m) { return m->net.translator ? translator_json(m->net.translator) : encoder_json(m); }
 
 static json_t *labels_json(const fv_head *head)
 {
@@ -82,6 +116,14 @@ static const char *tokenizer_kind(const fv_tokenizer *t)
 {
     static const char *const names[] = {[FV_TOKENIZER_BPE] = "byte-level BPE", [FV_TOKENIZER_WORDPIECE] = "WordPiece", [FV_TOKENIZER_UNIGRAM] = "unigram"};
     return names[t->kind];
+}
+
+static json_t *tokenizer_json(const fv_model *m)
+{
+    if (!m->pair) return json_pack("{s:s, s:i}", "kind", tokenizer_kind(m->tokenizer), "entries", fv_tokenizer_size(m->tokenizer));
+    bool pieces = has_file(m->folder, "source.spm");
+    return json_pack("{s:s, s:i, s:i}", "kind", pieces ? "SentencePiece" : "words between spaces", "entries", fv_pair_size(m->pair, FV_SIDE_SOURCE),
+        "target_entries", fv_pair_size(m->pair, FV_SIDE_TARGET));
 }
 
 /* An only head's kind and labels stand in the tree itself, those of several in a list. */
@@ -101,6 +143,7 @@ static bool put_heads(json_t *tree, const fv_model *m)
 static json_t *load_record(const char *folder, fv_err *err)
 {
     char path[FV_PATH_MAX];
+    if (!has_file(folder, "fovea.json")) return json_null();
     if (fv_path_join(path, folder, "fovea.json", err) != FV_OK) return NULL;
     json_t *tree = fv_json_load(path, 64 << 20, err);
     if (tree) json_object_del(tree, "labels"); /* given once, beside the architecture */
@@ -114,7 +157,7 @@ static json_t *describe(const char *folder, const fv_model *m, fv_err *err)
 {
     json_t *files = files_json(folder, m, err), *record = files ? load_record(folder, err) : NULL;
     if (!files || !record) return json_decref(files), NULL;
-    json_t *tree = json_pack("{s:s, s:o, s:{s:s, s:i}, s:o, s:o, s:o}", "folder", folder, "architecture", architecture_json(m), "tokenizer", "kind", tokenizer_kind(m->tokenizer), "entries", fv_tokenizer_size(m->tokenizer),
+    json_t *tree = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "folder", folder, "architecture", architecture_json(m), "tokenizer", tokenizer_json(m),
         "training", record, "files", files, "tensors", tensors_json(&m->file));
     if (tree && put_heads(tree, m)) return tree;
     json_decref(tree);

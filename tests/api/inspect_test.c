@@ -38,6 +38,35 @@ static void a_folder_is_described(void **state)
     assert_int_equal(fv_alloc_live(), live);
 }
 
+/* Of another program, which wrote no record. */
+static void a_translator_is_described(void **state)
+{
+    (void)state;
+    static const char folder[] = "tests/golden/marian-tiny";
+    fv_err err = {0};
+    int64_t live = fv_alloc_live(), total = fv_alloc_count();
+    char *text = fv_model_inspect(folder, &err);
+    total = fv_alloc_count() - total;
+    if (!text) fail_msg("%s", err.text);
+    json_t *tree = fv_json_parse(text, strlen(text), "inspect", &err);
+    assert_string_equal(json_string_value(at(tree, "architecture", "kind")), "encoder-decoder");
+    assert_string_equal(json_string_value(at(tree, "architecture", "activation")), "swish");
+    assert_int_equal(json_integer_value(at(tree, "architecture", "decoder_layers")), 1);
+    assert_int_equal(json_integer_value(at(tree, "architecture", "parameters")), 2107);
+    assert_int_equal(json_integer_value(at(tree, "tokenizer", "target_entries")), 23);
+    assert_non_null(at(tree, "files", "vocab.json"));
+    assert_null(json_object_get(json_object_get(tree, "files"), "fovea.json"));
+    assert_true(json_is_null(json_object_get(tree, "training")));
+    json_decref(tree);
+    free(text);
+    for (int64_t n = 0; n < total; n += 5) {
+        fv_alloc_fail_after(n);
+        free(fv_model_inspect(folder, NULL));
+        fv_alloc_fail_after(-1);
+        assert_int_equal(fv_alloc_live(), live);
+    }
+}
+
 static void what_is_no_model_is_refused(void **state)
 {
     (void)state;
@@ -71,6 +100,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_folder_is_described),
+        cmocka_unit_test(a_translator_is_described),
         cmocka_unit_test(what_is_no_model_is_refused),
         cmocka_unit_test(lack_of_memory_is_told),
     };
