@@ -247,7 +247,8 @@ typedef struct fv_train_options {
     bool article_attention;           /* the article's attention block instead of Vaswani's: docs/attention.md */
     const char *attention;            /* "full"; to compare with: "uniform" (all weights alike) | "none" (tokens see only themselves) */
     const char *pooling;              /* "cls" | "mean" | "max" */
-    bool wide;                        /* a linear part on n-grams trained jointly; default true, without effect with `from` */
+    bool wide;                        /* a linear part on n-grams that answers too; default true, without effect with `from`. False: n-grams only
+                                       * teach what single labels mean, from copies of the texts too, and the Transformer answers alone */
     bool cased;                       /* keep upper case apart from lower case */
 
     int64_t steps;                    /* 0: by epochs */

@@ -77,6 +77,8 @@ fv_text *fv_prepare_texts(const fv_dataset *data, fv_err *err);
 /* One encoding cut in place. True if it was longer. */
 bool fv_prepare_cut(fv_encoding *encoding, int max_len);
 
+/* The n-grams of these texts that a wide part is to know, `most` of them. */
+fv_status fv_prepare_wide(fv_wide *wide, const fv_text *texts, size_t n, int64_t most, fv_ngrams *ngrams, fv_err *err);
 /* Sparse features of texts for the wide part. */
 fv_status fv_prepare_features(fv_feature_rows *rows, const fv_wide *wide, const fv_text *texts, size_t n, fv_ngrams *ngrams, fv_err *err);
 /* n-grams of one text or pair. */

@@ -105,6 +105,21 @@ done:
     return status;
 }
 
+/* Chosen by how many texts have them: a pure function of the texts. */
+fv_status fv_prepare_wide(fv_wide *wide, const fv_text *texts, size_t n, int64_t most, fv_ngrams *ngrams, fv_err *err)
+{
+    fv_status status = FV_OK;
+    fv_wide_counts counts = {0};
+    for (size_t i = 0; i < n; i++) {
+        FV_TRY(fv_prepare_ngrams(ngrams, &texts[i], err));
+        FV_TRY(fv_wide_count(&counts, ngrams->hashes, ngrams->n, err));
+    }
+    FV_TRY(fv_wide_choose(wide, &counts, most, err));
+done:
+    fv_wide_counts_release(&counts);
+    return status;
+}
+
 fv_status fv_prepare_features(fv_feature_rows *rows, const fv_wide *wide, const fv_text *texts, size_t n, fv_ngrams *ngrams, fv_err *err)
 {
     fv_status status = FV_OK;

@@ -232,6 +232,7 @@ void fv_job_release(fv_job *job)
     fv_free(job->targets);
     fv_free(job->labels);
     fv_free(job->margins);
+    fv_lessons_release(&job->lessons);
     fv_masker_release(&job->masker);
     fv_pair_batch_release(&job->pairs);
 }

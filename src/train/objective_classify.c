@@ -12,22 +12,6 @@ enum { MAX_WIDE_WEIGHTS = 16 << 20 };
 
 /* ---- Rows ---- */
 
-/* Features are chosen by how many training texts have them: a pure function of the data. */
-static fv_status choose_features(fv_head *head, const fv_text *texts, size_t n, fv_ngrams *ngrams, fv_err *err)
-{
-    fv_status status = FV_OK;
-    fv_wide_counts counts = {0};
-    for (size_t i = 0; i < n; i++) {
-        FV_TRY(fv_prepare_ngrams(ngrams, &texts[i], err));
-        FV_TRY(fv_wide_count(&counts, ngrams->hashes, ngrams->n, err));
-    }
-    FV_TRY(fv_wide_choose(&head->wide, &counts, MAX_WIDE_WEIGHTS / head->outputs, err));
-    head->has_wide = head->wide.n > 0;
-done:
-    fv_wide_counts_release(&counts);
-    return status;
-}
-
 static fv_status make_room(fv_job *job, fv_part *part, bool trains, fv_err *err)
 {
     size_t outputs = (size_t)job->head->outputs;
@@ -56,33 +40,60 @@ static fv_status learn_ngrams(fv_training *t, fv_job *job, fv_err *err)
     w->owned = true;
     if (!job->margins || !w->weight) return FV_E_MEMORY;
     fv_training_say(t, "%s%sweighing %lld n-grams", head->name, *head->name ? ": " : "", (long long)w->n);
-    FV_TRY(fv_wide_choose_C(&C, job->margins, &rows[0], &rows[1], head->kind, head->outputs, w->n, t->recipe.seed, t->pool, err));
+    FV_TRY(fv_wide_choose_C(&C, job->margins, &rows[0], 1, &rows[1], head->kind, head->outputs, w->n, t->recipe.seed, t->pool, err));
     FV_TRY(fv_wide_fit(w->weight, C, rows, job->valid.path ? 1 : 2, head->kind, head->outputs, w->n, t->recipe.seed, t->pool, err));
 done:
+    return status;
+}
+
+static fv_status choose_features(fv_head *head, const fv_text *texts, size_t n, fv_ngrams *ngrams, fv_err *err)
+{
+    fv_status status = fv_prepare_wide(&head->wide, texts, n, MAX_WIDE_WEIGHTS / head->outputs, ngrams, err);
+    head->has_wide = status == FV_OK && head->wide.n > 0;
+    return status;
+}
+
+/* What the Transformer reads: the rows' texts, for lessons with copies behind them. */
+static fv_status encode_tokens(fv_training *t, fv_job *job, fv_part *part, const fv_text *texts, bool trains, fv_err *err)
+{
+    fv_status status = FV_OK;
+    const fv_lessons *l = &job->lessons;
+    fv_encoding encoding = {0};
+    if (trains && t->recipe.taught) FV_TRY(fv_lessons_make(&job->lessons, &part->data, job->head->outputs, t->recipe.seed, t->pool, err));
+    bool taught = trains && l->n > 0;
+    FV_TRY(fv_prepare_rows(&part->rows, t->tokenizer, t->recipe.encoder.max_len, taught ? l->texts : texts, taught ? l->n : part->data.n, &encoding, &part->cut, err));
+    FV_TRY(fv_sampler_init(&part->sampler, &part->rows, t->recipe.batch_tokens, t->recipe.seed, err));
+done:
+    fv_encoding_release(&encoding);
     return status;
 }
 
 static fv_status encode(fv_training *t, fv_job *job, fv_part *part, bool trains, fv_err *err)
 {
     fv_status status = FV_OK;
-    fv_encoding encoding = {0};
     fv_ngrams ngrams = {0};
     fv_text *texts = fv_prepare_texts(&part->data, err);
     if (!texts) return FV_E_MEMORY;
-    FV_TRY(fv_prepare_rows(&part->rows, t->tokenizer, t->recipe.encoder.max_len, texts, part->data.n, &encoding, &part->cut, err));
-    FV_TRY(fv_sampler_init(&part->sampler, &part->rows, t->recipe.batch_tokens, t->recipe.seed, err));
+    FV_TRY(encode_tokens(t, job, part, texts, trains, err));
     if (trains && t->recipe.wide) FV_TRY(choose_features(job->head, texts, part->data.n, &ngrams, err));
     if (job->head->has_wide) FV_TRY(fv_prepare_features(&part->features, &job->head->wide, texts, part->data.n, &ngrams, err));
     FV_TRY(make_room(job, part, trains, err));
     if (job->head->has_wide && part == &job->valid) FV_TRY(learn_ngrams(t, job, err));
 done:
-    fv_encoding_release(&encoding);
     fv_ngrams_release(&ngrams);
     fv_free(texts);
     return status;
 }
 
 /* ---- Loss ---- */
+
+/* In lessons a row is a text or a copy of one, and the truth is what the teachers say. */
+static void collect_shares(fv_job *job, const fv_batch *batch)
+{
+    size_t outputs = (size_t)job->head->outputs;
+    for (int32_t b = 0; b < batch->B; b++)
+        memcpy(job->targets + (size_t)b * outputs, job->lessons.shares + batch->rows[b] * outputs, outputs * sizeof *job->targets);
+}
 
 static void collect_truth(fv_job *job, const fv_batch *batch)
 {
@@ -125,8 +136,12 @@ static fv_tensor *build_loss(fv_training *t, fv_job *job, const fv_batch *batch)
     fv_batch shown = *batch;
     if (!hide_words(t, g, &shown)) return NULL;
     fv_tensor *logits = fv_network_build(&t->net, job->head, g, &shown, NULL);
-    collect_truth(job, batch);
     fv_graph_scope(g, "loss");
+    if (job->lessons.n > 0) {
+        collect_shares(job, batch);
+        return fv_soft_cross_entropy(g, logits, job->targets);
+    }
+    collect_truth(job, batch);
     if (job->head->kind == FV_LABELS_MULTI) return fv_binary_cross_entropy(g, logits, job->targets);
     if (job->head->kind == FV_LABELS_REGRESSION) return fv_squared_error(g, logits, job->targets);
     return fv_cross_entropy(g, logits, job->labels, (float)t->recipe.label_smoothing);

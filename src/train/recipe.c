@@ -165,8 +165,10 @@ fv_status fv_recipe_settle(fv_recipe *r, const fv_train_options *o, fv_err *err)
     FV_TRY(check_choices(o, err));
     const preset *p = find_preset(o->preset, o->task);
     if (!p) return FV_FAIL(err, FV_E_ARGUMENT, "preset \"%s\" is not known; expected tiny, small or base", o->preset);
+    /* What starts from nothing and is to answer alone takes lessons: an epoch then has four texts for each row. */
+    bool taught = !o->wide && !o->from && o->task == FV_TASK_CLASSIFY && o->labels == FV_LABELS_SINGLE;
     *r = (fv_recipe){
-        .cased = o->cased, .wide = o->wide && !o->from && (o->task == FV_TASK_CLASSIFY || o->task == FV_TASK_MULTI), .task = o->task, .labels = o->labels, .products = o->products, .epochs = pick(o->epochs, 30), .patience = o->patience,
+        .taught = taught, .cased = o->cased, .wide = o->wide && !o->from && (o->task == FV_TASK_CLASSIFY || o->task == FV_TASK_MULTI), .task = o->task, .labels = o->labels, .products = o->products, .epochs = pick(o->epochs, taught ? 30 / (1 + FV_LESSON_COPIES) : 30), .patience = o->patience,
         .batch_tokens = o->batch_tokens, .accumulate = o->accumulate, .optimiser = o->optimiser, .schedule = o->schedule,
         .lr = o->lr > 0 ? o->lr : p->lr, .warmup = o->warmup, .weight_decay = o->weight_decay,
         .beta1 = o->beta1, .beta2 = o->beta2, .epsilon = o->epsilon, .clip = o->clip,
@@ -183,10 +185,10 @@ static json_t *encoder_to_json(const fv_recipe *r)
 {
     static const char *const poolings[] = {"cls", "mean", "max"};
     const fv_encoder_config *e = &r->encoder;
-    return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:b, s:b, s:s, s:s, s:b, s:b, s:f, s:f}",
+    return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:b, s:b, s:s, s:s, s:b, s:b, s:b, s:f, s:f}",
         "labels", fv_labels_name(r->labels), "layers", e->layers, "width", e->width, "heads", e->heads, "ffn", e->ffn,
         "max_len", e->max_len, "vocab", e->vocab, "pre_norm", e->pre_norm, "relu", e->act == FV_ACT_RELU,
-        "sinusoidal", e->sinusoidal, "article_attention", e->article_attention, "attention", mixings[e->mixing], "pooling", poolings[e->pooling], "cased", r->cased, "wide", r->wide,
+        "sinusoidal", e->sinusoidal, "article_attention", e->article_attention, "attention", mixings[e->mixing], "pooling", poolings[e->pooling], "cased", r->cased, "wide", r->wide, "taught", r->taught,
         "dropout", e->dropout, "word_dropout", r->word_dropout);
 }
 

@@ -16,6 +16,7 @@
 #include "infer/masked.h"
 #include "infer/pairs.h"
 #include "infer/words.h"
+#include "train/lessons.h"
 #include "train/record.h"
 #include "train/shards.h"
 #include "train/wide_fit.h"
@@ -26,7 +27,7 @@ typedef struct fv_recipe {
     fv_seq2seq_config translator; /* FV_TASK_TRANSLATE: instead of encoder */
     double sample_pieces;
     int average;
-    bool cased, wide;
+    bool cased, wide, taught; /* taught: by n-grams that do not answer with it */
     fv_task task;
     fv_labels labels;    /* of FV_TASK_CLASSIFY */
     int epochs, patience, batch_tokens, accumulate;
@@ -71,6 +72,7 @@ typedef struct fv_job {
     fv_masker masker;         /* without labels */
     fv_pair_batch pairs;      /* of texts and their translations */
     int64_t epoch, batch;     /* where its rows go on; part of a checkpoint */
+    fv_lessons lessons;       /* of the training rows, if the n-grams teach; else empty */
     float *margins;           /* with a wide part: what it says of the validation rows, [n, outputs] */
     fv_fusion fusion;         /* how loud the two were at the last look */
     bool settled;             /* and that has gone into the weights */

@@ -266,9 +266,9 @@ fv_status fv_wide_fit(float *weight, double C, const fv_wide_rows *parts, int n_
     return run(&p, pool, err);
 }
 
-fv_status fv_wide_choose_C(double *C, float *margins, const fv_wide_rows *train, const fv_wide_rows *held, fv_labels kind, int outputs, int64_t features, uint64_t seed, fv_pool *pool, fv_err *err)
+fv_status fv_wide_choose_C(double *C, float *margins, const fv_wide_rows *parts, int n_parts, const fv_wide_rows *held, fv_labels kind, int outputs, int64_t features, uint64_t seed, fv_pool *pool, fv_err *err)
 {
-    problem p = make_problem(train, 1, kind, outputs, features, seed);
+    problem p = make_problem(parts, n_parts, kind, outputs, features, seed);
     size_t each = held->data->n * (size_t)outputs;
     double least = INFINITY;
     int best = 0;

@@ -19,9 +19,9 @@ typedef struct fv_wide_rows {
     const fv_dataset *data;
 } fv_wide_rows;
 
-/* Chooses C by learning from `train` and predicting `held`; margins: [held rows, outputs], of the chosen
+/* Chooses C by learning from the rows of all parts and predicting `held`; margins: [held rows, outputs], of the chosen
  * one. features: how many there are. */
-fv_status fv_wide_choose_C(double *C, float *margins, const fv_wide_rows *train, const fv_wide_rows *held, fv_labels kind, int outputs, int64_t features, uint64_t seed, fv_pool *pool, fv_err *err);
+fv_status fv_wide_choose_C(double *C, float *margins, const fv_wide_rows *parts, int n_parts, const fv_wide_rows *held, fv_labels kind, int outputs, int64_t features, uint64_t seed, fv_pool *pool, fv_err *err);
 /* Weights [features + 1, outputs] from the rows of all parts; the last row is the bias, a feature that every row has. */
 fv_status fv_wide_fit(float *weight, double C, const fv_wide_rows *parts, int n_parts, fv_labels kind, int outputs, int64_t features, uint64_t seed, fv_pool *pool, fv_err *err);
 

@@ -171,7 +171,7 @@ static void threads_change_no_bit(void **state)
     double C = 0;
     for (int threads = 1; threads <= 4; threads++) {
         fv_pool *pool = fv_pool_new(threads, NULL);
-        assert_int_equal(fv_wide_choose_C(&C, threads == 1 ? first : again, &rows, &judged, FV_LABELS_SINGLE, OUTPUTS, F, 1, pool, NULL), FV_OK);
+        assert_int_equal(fv_wide_choose_C(&C, threads == 1 ? first : again, &rows, 1, &judged, FV_LABELS_SINGLE, OUTPUTS, F, 1, pool, NULL), FV_OK);
         fv_pool_free(pool);
         if (threads > 1) assert_memory_equal(first, again, sizeof first);
     }
@@ -189,7 +189,7 @@ static void C_follows_the_noise(void **state)
     draw(&s, FV_LABELS_SINGLE, 3, 5);
     draw(&held, FV_LABELS_SINGLE, 3, 6);
     fv_wide_rows rows = {&s.features, &s.data}, judged = {&held.features, &held.data};
-    assert_int_equal(fv_wide_choose_C(&sure, margins, &rows, &judged, FV_LABELS_SINGLE, 3, F, 1, NULL, NULL), FV_OK);
+    assert_int_equal(fv_wide_choose_C(&sure, margins, &rows, 1, &judged, FV_LABELS_SINGLE, 3, F, 1, NULL, NULL), FV_OK);
     int right = 0;
     for (int i = 0; i < ROWS; i++) {
         const float *m = margins + 3 * i;
@@ -199,7 +199,7 @@ static void C_follows_the_noise(void **state)
     assert_true(right > ROWS * 7 / 10);
     fv_rng rng = fv_rng_make(3, "noise");
     for (int i = 0; i < ROWS; i++) s.data.rows[i].label = (int32_t)fv_rng_below(&rng, 3), held.data.rows[i].label = (int32_t)fv_rng_below(&rng, 3);
-    assert_int_equal(fv_wide_choose_C(&unsure, margins, &rows, &judged, FV_LABELS_SINGLE, 3, F, 1, NULL, NULL), FV_OK);
+    assert_int_equal(fv_wide_choose_C(&unsure, margins, &rows, 1, &judged, FV_LABELS_SINGLE, 3, F, 1, NULL, NULL), FV_OK);
     assert_true(unsure <= sure);
     release(&s);
     release(&held);
@@ -216,7 +216,7 @@ static void memory_that_fails_is_told(void **state)
     int64_t live = fv_alloc_live();
     for (int64_t n = 0;; n++) {
         fv_alloc_fail_after(n);
-        fv_status status = fv_wide_choose_C(&C, margins, &rows, &rows, FV_LABELS_SINGLE, 3, F, 1, NULL, NULL);
+        fv_status status = fv_wide_choose_C(&C, margins, &rows, 1, &rows, FV_LABELS_SINGLE, 3, F, 1, NULL, NULL);
         fv_alloc_fail_after(-1);
         assert_int_equal(fv_alloc_live(), live);
         if (status == FV_OK) break;
