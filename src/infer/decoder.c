@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "infer/choice.h"
+
 struct fv_decoder {
     const fv_seq2seq *model;
     fv_graph *reading, *stepping;
@@ -14,7 +16,8 @@ struct fv_decoder {
     int32_t *ids, *positions, *offsets;
     uint64_t *sequences;
     fv_step planned;                /* what `stepping` was planned for; R = 0: nothing */
-    fv_tensor *logits;
+    fv_tensor *end;                 /* the planned graph's: logits, or hidden states where a shortlist makes the scores */
+    fv_choice *choice;              /* NULL: without a shortlist */
 };
 
 fv_decoder *fv_decoder_new(const fv_seq2seq *model, fv_pool *pool, fv_err *err)
@@ -34,9 +37,17 @@ void fv_decoder_free(fv_decoder *d)
     if (!d) return;
     fv_graph_free(d->reading);
     fv_graph_free(d->stepping);
+    fv_choice_free(d->choice);
     fv_decoder_cache_release(&d->cache);
     fv_arena_release(&d->batch);
     fv_free(d);
+}
+
+fv_status fv_decoder_restrict(fv_decoder *d, const fv_shortlist *list, fv_pool *pool, fv_err *err)
+{
+    FV_ASSERT(!d->choice);
+    d->choice = fv_choice_new(d->model, list, pool, err);
+    return d->choice ? FV_OK : FV_E_MEMORY;
 }
 
 /* ---- Room ---- */
@@ -61,7 +72,9 @@ static fv_status plan(void *user, const fv_search_shape *shape, fv_err *err)
     d->positions = d->ids ? fv_arena_alloc(&d->batch, tokens * sizeof *d->positions, err) : NULL;
     d->offsets = d->positions ? fv_arena_alloc(&d->batch, (lanes + 1) * sizeof *d->offsets, err) : NULL;
     d->sequences = d->offsets ? fv_arena_alloc(&d->batch, lanes * sizeof *d->sequences, err) : NULL;
-    return d->sequences ? grow_cache(d, shape, err) : FV_E_MEMORY;
+    if (!d->sequences) return FV_E_MEMORY;
+    fv_status status = d->choice ? fv_choice_plan(d->choice, shape, err) : FV_OK;
+    return status == FV_OK ? grow_cache(d, shape, err) : status;
 }
 
 /* ---- Reading ---- */
@@ -103,6 +116,7 @@ static fv_status read_sources(void *user, const fv_search_reading *sources, int3
     if (status != FV_OK) return status;
     fv_graph_forward(d->reading, 0);
     for (int i = 0; i < layers; i++) keep_rows(d, i, kv[i], sources, n);
+    for (int32_t b = 0; d->choice && b < n; b++) fv_choice_read(d->choice, &sources[b]);
     return FV_OK;
 }
 
@@ -114,8 +128,9 @@ static fv_status plan_step(fv_decoder *d, const fv_step *step, fv_err *err)
     if (d->planned.R == step->R) return FV_OK;
     d->planned = *step;
     fv_graph_reset(d->stepping, false);
-    d->logits = fv_seq2seq_logits(d->model, d->stepping, fv_seq2seq_step(d->model, d->stepping, &d->cache, &d->planned));
-    fv_status status = fv_graph_plan(d->stepping, d->logits, err);
+    d->end = fv_seq2seq_step(d->model, d->stepping, &d->cache, &d->planned);
+    if (!d->choice) d->end = fv_seq2seq_logits(d->model, d->stepping, d->end);
+    fv_status status = fv_graph_plan(d->stepping, d->end, err);
     if (status != FV_OK) d->planned.R = 0;
     return status;
 }
@@ -123,11 +138,11 @@ static fv_status plan_step(fv_decoder *d, const fv_step *step, fv_err *err)
 static fv_status take_step(void *user, const fv_step *step, const int32_t *lanes, fv_search_logits *out, fv_err *err)
 {
     fv_decoder *d = user;
-    (void)lanes;
     fv_status status = plan_step(d, step, err);
     if (status != FV_OK) return status;
     fv_graph_forward(d->stepping, 0);
-    *out = (fv_search_logits){.x = d->logits->data, .ld = d->logits->stride, .cols = d->logits->cols};
+    if (d->choice) return fv_choice_score(d->choice, d->end, lanes, out, err);
+    *out = (fv_search_logits){.x = d->end->data, .ld = d->end->stride, .cols = d->end->cols};
     return FV_OK;
 }
 

@@ -23,6 +23,7 @@ typedef struct part {
 struct fv_translating {
     fv_decoder *decoder;
     fv_search *search;
+    fv_shortlist list;             /* {0} unless it was asked for */
     fv_arena work, results;
     fv_encoding encoding;
     part *parts;                   /* of all texts, in their order */
@@ -42,6 +43,19 @@ static fv_status pack(fv_model *model, fv_products products, fv_pool *pool, fv_e
     return status;
 }
 
+static fv_status restrict_words(fv_translating *t, const fv_model *model, fv_pool *pool, fv_err *err)
+{
+    fv_status status = FV_OK;
+    const fv_seq2seq_config *c = &model->net.translator->config;
+    char path[FV_PATH_MAX];
+    FV_TRY(fv_path_join(path, model->folder, FV_SHORTLIST_FILE, err));
+    if (!fv_file_exists(path)) return FV_FAIL(err, FV_E_ARGUMENT, "%s: not there, so words cannot be chosen by it; fovea train translate writes one beside the model", path);
+    FV_TRY(fv_shortlist_open(&t->list, path, c->src_vocab, c->tgt_vocab, err));
+    FV_TRY(fv_decoder_restrict(t->decoder, &t->list, pool, err));
+done:
+    return status;
+}
+
 fv_translating *fv_translating_new(fv_model *model, const fv_session_options *options, fv_err *err)
 {
     fv_pool *pool = fv_pool_shared(err);
@@ -49,7 +63,8 @@ fv_translating *fv_translating_new(fv_model *model, const fv_session_options *op
     fv_translating *t = fv_alloc_zero(1, sizeof *t, err);
     if (!t) return NULL;
     t->decoder = fv_decoder_new(model->net.translator, pool, err);
-    if (t->decoder) {
+    bool ready = t->decoder && (!options->shortlist || restrict_words(t, model, pool, err) == FV_OK);
+    if (ready) {
         fv_stepper stepper = fv_decoder_stepper(t->decoder);
         t->search = fv_search_new(&stepper, pool, err);
     }
@@ -63,6 +78,7 @@ void fv_translating_free(fv_translating *t)
     if (!t) return;
     fv_search_free(t->search);
     fv_decoder_free(t->decoder);
+    fv_shortlist_release(&t->list);
     fv_encoding_release(&t->encoding);
     fv_arena_release(&t->work);
     fv_arena_release(&t->results);
