@@ -6,7 +6,9 @@
  * revisions: heads 8 or 16 by the specification's name, norm before, ReLU, embeddings scaled.
  *
  * The trap: positions that are not in the file are not Vaswani's. The tool counts them from 1, and its lengths run
- * from 1 to 10000 in width/2 - 1 steps (as tensor2tensor's), so they are written out as a table. */
+ * from 1 to 10000 in width/2 - 1 steps (as tensor2tensor's), so they are written out as a table. And models that come
+ * from Marian begin a translation with no token at all: it becomes one more, whose embedding is zero, that no
+ * translation can hold. */
 #include "models/seq2seq_import.h"
 
 #include <math.h>
@@ -29,7 +31,10 @@ typedef struct job {
     fv_ctranslate2 *from;
     bool *used;        /* [from->n] */
     json_t *settings;  /* config.json, or NULL */
+    int zero_rows;     /* 1: the target has a token more than in the file, to start from */
 } job;
+
+static const float never = -1e9f; /* a logit's bias */
 
 /* ---- Variables ---- */
 
@@ -158,10 +163,11 @@ static fv_status read_choices(job *j, fv_err *err)
 {
     fv_status status = FV_OK;
     fv_seq2seq_config *c = &j->to->config;
-    double pre_norm = 1, heads = strcmp(j->from->specification, "TransformerBig") == 0 ? 16 : 8;
+    double pre_norm = 1, zero_start = 0, heads = strcmp(j->from->specification, "TransformerBig") == 0 ? 16 : 8;
     bool encoder_scaled, decoder_scaled;
     FV_TRY(shared_attribute(j, "pre_norm", &pre_norm, err));
     FV_TRY(shared_attribute(j, "num_heads", &heads, err));
+    FV_TRY(attribute(j, "decoder", "start_from_zero_embedding", &zero_start, err));
     FV_TRY(read_activation(j, &c->act, err));
     FV_TRY(read_scale(j, "encoder", &encoder_scaled, err));
     FV_TRY(read_scale(j, "decoder", &decoder_scaled, err));
@@ -171,7 +177,8 @@ static fv_status read_choices(job *j, fv_err *err)
     c->heads = (int)heads;
     c->scale_embedding = encoder_scaled;
     c->embedding_norm = has(j, "encoder/layernorm_embedding/gamma");
-    c->output_bias = has(j, "decoder/projection/bias");
+    j->zero_rows = zero_start != 0;
+    c->output_bias = j->zero_rows || has(j, "decoder/projection/bias");
     c->norm_eps = 1e-5;
     c->dropout = 0.1; /* for those who train it further */
 done:
@@ -345,6 +352,17 @@ done:
     return status;
 }
 
+/* The token that the file does not have. It gets a name where the vocabulary has one for every other row. */
+static fv_status add_start(job *j, fv_err *err)
+{
+    fv_seq2seq_config *c = &j->to->config;
+    fv_map *tokens = j->to->target.n ? &j->to->target : &j->to->source;
+    c->start = c->tgt_vocab++;
+    if (c->shared) c->src_vocab = c->tgt_vocab;
+    if (tokens->n != (size_t)c->start || fv_map_get(tokens, "<pad>", 5) >= 0) return FV_OK;
+    return fv_map_set(tokens, "<pad>", 5, c->start, err);
+}
+
 static fv_status read_framing(job *j, fv_err *err)
 {
     fv_status status = FV_OK;
@@ -367,7 +385,7 @@ static fv_status read_framing(job *j, fv_err *err)
     FV_TRY(find_token(j, eos, "ends a translation", &c->eos, err));
     if (source_eos && fv_map_get(&to->source, eos, strlen(eos)) < 0)
         return FV_FAIL(err, FV_E_FORMAT, "%s: source texts end in %s, which is not in their vocabulary", j->from->folder, eos);
-    FV_TRY(find_token(j, start, "a translation starts from", &c->start, err));
+    FV_TRY(j->zero_rows ? add_start(j, err) : find_token(j, start, "a translation starts from", &c->start, err));
     c->bare_source = !source_eos;
     c->pad = -1;
 done:
@@ -509,30 +527,44 @@ done:
     return status;
 }
 
-static fv_status add_table(job *j, const char *from, const char *as, int64_t rows, fv_err *err)
+/* `more` rows of zeros follow those of the file. */
+static fv_status add_table(job *j, const char *from, const char *as, int64_t rows, int more, fv_err *err)
 {
     const fv_st_tensor *t;
-    fv_status status = need_shape(j, from, rows, j->to->config.width, &t, err);
-    return status == FV_OK ? add_rows(j, as, t, 0, rows, j->to->config.width, err) : status;
+    float *data;
+    int64_t C = j->to->config.width;
+    fv_status status = need_shape(j, from, rows, C, &t, err);
+    if (status != FV_OK || !more) return status == FV_OK ? add_rows(j, as, t, 0, rows, C, err) : status;
+    status = add_made(j, as, rows + more, C, &data, err);
+    return status == FV_OK ? fv_ctranslate2_floats(j->from, t, 0, rows, data, err) : status;
+}
+
+/* A matrix of one row, as Marian has it. */
+static fv_status add_output_bias(job *j, int64_t rows, fv_err *err)
+{
+    fv_status status = FV_OK;
+    const fv_st_tensor *bias;
+    float *data;
+    FV_TRY(add_made(j, "final_logits_bias", 1, rows + j->zero_rows, &data, err));
+    if (j->zero_rows) data[rows] = never;
+    if (!has(j, "decoder/projection/bias")) return FV_OK;
+    FV_TRY(need_shape(j, "decoder/projection/bias", rows, 0, &bias, err));
+    FV_TRY(fv_ctranslate2_floats(j->from, bias, 0, rows, data, err));
+done:
+    return status;
 }
 
 static fv_status add_words(job *j, fv_err *err)
 {
     fv_status status = FV_OK;
     const fv_seq2seq_config *c = &j->to->config;
-    const fv_st_tensor *bias;
     name source = words_of(j, "encoder"), target = words_of(j, "decoder");
-    FV_TRY(add_table(j, target.text, c->shared ? "model.shared.weight" : "model.decoder.embed_tokens.weight", c->tgt_vocab, err));
-    if (!c->shared) FV_TRY(add_table(j, source.text, "model.encoder.embed_tokens.weight", c->src_vocab, err));
+    int64_t rows = c->tgt_vocab - j->zero_rows;
+    FV_TRY(add_table(j, target.text, c->shared ? "model.shared.weight" : "model.decoder.embed_tokens.weight", rows, j->zero_rows, err));
+    if (!c->shared) FV_TRY(add_table(j, source.text, "model.encoder.embed_tokens.weight", c->src_vocab, 0, err));
     if (c->tied) use(j, "decoder/projection/weight");
-    else FV_TRY(add_table(j, "decoder/projection/weight", "lm_head.weight", c->tgt_vocab, err));
-    if (!c->output_bias) return FV_OK;
-    FV_TRY(need_shape(j, "decoder/projection/bias", c->tgt_vocab, 0, &bias, err));
-    FV_TRY(add_rows(j, "final_logits_bias", bias, 0, c->tgt_vocab, 0, err));
-    fv_st_tensor *row = &j->to->tensors[j->to->n - 1]; /* a matrix of one row, as Marian has it */
-    row->rank = 2;
-    row->shape[0] = 1;
-    row->shape[1] = c->tgt_vocab;
+    else FV_TRY(add_table(j, "decoder/projection/weight", "lm_head.weight", rows, j->zero_rows, err));
+    if (c->output_bias) FV_TRY(add_output_bias(j, rows, err));
 done:
     return status;
 }

@@ -164,6 +164,26 @@ static void a_missing_bias_is_zero(void **state)
     finish();
 }
 
+/* What begins with no token begins with one of ours, whose row is zero and which is never chosen. */
+static void a_start_from_nothing_becomes_a_token(void **state)
+{
+    (void)state;
+    static const float zeros[8];
+    usual_folder();
+    import_well(&(made_translator){.with = "decoder/start_from_zero_embedding", .number = 1, .tied = true, .shared = true});
+    const float *words = find("model.shared.weight")->data, *bias = find("final_logits_bias")->data;
+    assert_true(made.config.tgt_vocab == 5 && made.config.src_vocab == 5 && made.config.start == 4);
+    assert_memory_equal(words + 4 * 8, zeros, sizeof zeros);
+    assert_true(bias[4] < -1e8f && bias[3] > -2);
+    assert_int_equal(fv_map_get(&made.source, "<pad>", 5), 4);
+    expect_loads();
+    finish();
+    import_well(&(made_translator){.with = "decoder/start_from_zero_embedding", .number = 1, .without = "decoder/projection/bias"});
+    assert_true(made.config.src_vocab == 4 && made.config.tgt_vocab == 5 && made.config.output_bias);
+    expect_loads();
+    finish();
+}
+
 static void older_versions_frame_texts_by_attributes(void **state)
 {
     (void)state;
@@ -193,7 +213,6 @@ static void what_is_not_supported_is_named(void **state)
     expect_refused(&(made_translator){.specification = "WhisperSpec"}, "a model of kind \"WhisperSpec\"; supported: TransformerSpec");
     expect_refused(&(made_translator){.revision = 8}, "revision 8 of TransformerSpec; supported: 2 to 7");
     expect_refused(&(made_translator){.with = "decoder/layer_0/ffn/linear_0_noact/weight", .number = 1}, "the model has \"decoder/layer_0/ffn/linear_0_noact/weight\", which is not supported");
-    expect_refused(&(made_translator){.with = "decoder/start_from_zero_embedding", .number = 1}, "start_from_zero_embedding");
     expect_refused(&(made_translator){.activation = 5}, "activation 5; supported: 0 (ReLU)");
     expect_refused(&(made_translator){.without = "encoder/num_heads"}, "num_heads is 8 in the encoder and 2 in the decoder");
     expect_refused(&(made_translator){.with = "encoder/scale_embeddings", .number = 3}, "encoder/scale_embeddings is 3; supported: 1, and the root of the width, 2.82843");
@@ -259,6 +278,7 @@ int main(void)
         cmocka_unit_test(the_configuration_is_read),
         cmocka_unit_test(positions_are_the_tool_s),
         cmocka_unit_test(a_missing_bias_is_zero),
+        cmocka_unit_test(a_start_from_nothing_becomes_a_token),
         cmocka_unit_test(older_versions_frame_texts_by_attributes),
         cmocka_unit_test(what_is_not_supported_is_named),
         cmocka_unit_test(vocabularies_must_fit),
