@@ -133,12 +133,13 @@ done:
 
 static fv_status read_activation(job *j, fv_act *act, fv_err *err)
 {
-    static const struct { fv_act act; bool known; } codes[] = {{FV_ACT_RELU, true}, {FV_ACT_GELU_TANH, true}, {FV_ACT_SILU, true}, {FV_ACT_GELU, true}};
+    static const fv_act codes[] = {FV_ACT_RELU, FV_ACT_GELU_TANH, FV_ACT_SILU, FV_ACT_GELU};
     double code = 0;
     fv_status status = shared_attribute(j, "activation", &code, err);
     if (status != FV_OK) return status;
-    if (!(code >= 0 && code < (double)FV_COUNT(codes))) return FV_FAIL(err, FV_E_FORMAT, "%s: activation %g; supported: 0 (ReLU), 1 (GELU by tanh), 2 (Swish), 3 (GELU)", j->from->path, code);
-    *act = codes[(int)code].act;
+    if (!(code >= 0 && code < (double)FV_COUNT(codes)))
+        return FV_FAIL(err, FV_E_FORMAT, "%s: activation %g; supported: 0 (ReLU), 1 (GELU by tanh), 2 (Swish), 3 (GELU)", j->from->path, code);
+    *act = codes[(int)code];
     return FV_OK;
 }
 
@@ -197,7 +198,8 @@ static name words_of(const job *j, const char *side)
 static bool same_bytes(const fv_st_tensor *a, const fv_st_tensor *b)
 {
     if (!a || !b) return a == b;
-    return a->dtype == b->dtype && a->rank == b->rank && memcmp(a->shape, b->shape, (size_t)a->rank * sizeof *a->shape) == 0 && (a->data == b->data || memcmp(a->data, b->data, a->bytes) == 0);
+    bool alike = a->dtype == b->dtype && a->rank == b->rank && memcmp(a->shape, b->shape, (size_t)a->rank * sizeof *a->shape) == 0;
+    return alike && (a->data == b->data || memcmp(a->data, b->data, a->bytes) == 0);
 }
 
 /* One matrix under two names: an alias, or what versions without aliases wrote twice. */
@@ -508,7 +510,8 @@ static fv_status add_positions(job *j, const char *side, fv_err *err)
     name as = named("model.%s.embed_positions.weight", side);
     const fv_st_tensor *t = use(j, positions_of(side));
     float *table;
-    if (t && t->shape[1] != c->width) return FV_FAIL(err, FV_E_FORMAT, "%s: %s has %lld columns; expected the width, %d", j->from->path, positions_of(side), (long long)t->shape[1], c->width);
+    if (t && t->shape[1] != c->width)
+        return FV_FAIL(err, FV_E_FORMAT, "%s: %s has %lld columns; expected the width, %d", j->from->path, positions_of(side), (long long)t->shape[1], c->width);
     if (t) return add_rows(j, as.text, t, 0, c->max_len, c->width, err);
     if (c->width % 2) return FV_FAIL(err, FV_E_FORMAT, "%s: computed positions of an odd width, %d, are not supported", j->from->path, c->width);
     fv_status status = add_made(j, as.text, c->max_len, c->width, &table, err);
