@@ -252,7 +252,7 @@ typedef struct fv_train_options {
     bool cased;                       /* keep upper case apart from lower case */
 
     int64_t steps;                    /* 0: by epochs */
-    int epochs;                       /* default 0: 30 for from-nothing training, fewer when time is short */
+    int epochs;                       /* default 0: 30, or 7 where n-grams teach (`wide` false), fewer when time is short */
     double max_seconds;               /* 0: no bound; else the first 20 steps are timed and the number of steps fixed */
     int patience;                     /* epochs without a better validation before stopping; 0: never */
     int batch_tokens;                 /* tokens of a batch at most, default 2048 */

@@ -87,3 +87,17 @@ expect_match "sets without a model" "$page" '^Not measured: models of banking77,
 echo '{"set":"banking77","recipe":"default","seed":1,"cpu":"x","isa":"plain","threads":2,"max_seconds":600,"steps":9,"seconds":5.5,"test":{"accuracy":{"value":0.9,"low":0.88,"high":0.92},"macro_f1":{"value":0.8,"low":0.7,"high":0.9}},"date":"2026-01-02T03:04:05Z","commit":"abc"}' > build/bench/quality.jsonl
 run bench/report
 expect_match "a model that cannot be compared" "$(cat docs/results.md)" '^\| banking77 \| default \| 1 \| 90.0 \[88.0, 92.0\] \| 80.0 \[70.0, 90.0\] \| – \| 9 \| '
+head='"seed":1,"cpu":"x","isa":"plain","threads":2,"max_seconds":600,"steps":9,"seconds":5.5,"date":"2026-01-02T03:04:05Z","commit":"abc"'
+for mixing in full:0.9 uniform:0.8 none:0.75; do
+    echo "{\"set\":\"banking77\",\"recipe\":\"attention-${mixing%:*}\",\"test\":{\"accuracy\":{\"value\":${mixing#*:}}},$head}" >> build/bench/quality.jsonl
+done
+echo "{\"set\":\"ag_news\",\"recipe\":\"alone\",\"test\":{\"accuracy\":{\"value\":0.7,\"low\":0.6,\"high\":0.8}},$head}" >> build/bench/quality.jsonl
+echo '{"set":"ag_news","with":"banking77","seed":1,"alone":{"valid":0.8,"test":0.9},"together":{"valid":0.79,"test":0.91},"date":"2026-01-02T03:04:05Z","commit":"abc"}' > build/bench/multi.jsonl
+run bench/report
+page=$(cat docs/results.md)
+expect_match "what attention adds" "$page" '^\| banking77 \| 90.0 \| 80.0 \| 75.0 \| \+10.0 \| \+15.0 \| 2026-01-02 \| abc \|$'
+expect_match "a recipe of its own is no default" "$page" '^\| ag_news \| alone \| 1 \| 70.0 \[60.0, 80.0\] \|'
+expect_match "only the default is counted" "$page" '^Of 1 models '
+expect_match "a task beside another" "$page" '^\| ag_news \| banking77 \| 1 \| 80.0 \| 79.0 \| -1.0 \| 90.0 \| 91.0 \| \+1.0 \|'
+run bench/multi --data . --program ./program banking77
+expect_match "a pair is two sets" "$output" 'found banking77, expected two sets with a plus'
