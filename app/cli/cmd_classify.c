@@ -1,10 +1,7 @@
 /* fovea classify: a label for each text, in order, as they come in. */
-#include <string.h>
-#include <unistd.h>
-
+#include "cli/answers.h"
 #include "cli/commands.h"
 #include "cli/record.h"
-#include "cli/rows.h"
 #include "cli/term.h"
 
 #define HOLDS 0.5f /* of several labels, those at least this probable are said to hold */
@@ -47,6 +44,7 @@ struct printer {
     int shown; /* labels of a row that are printed */
     int asked; /* labels of a row that were asked for: all of them if several may hold */
     bool top_given;
+    fv_label *labels; /* of a chunk: [CLI_CHUNK × asked] */
 };
 
 static bool is_shown(const struct printer *p, const fv_label *label, int place)
@@ -109,72 +107,41 @@ static json_t *row_json(const struct printer *p, const fv_label *best)
     return json_pack("{s:s, s:o, s:o}", "label", best->name, "score", cli_json_real((double)best->score), "scores", scores_json(p, best));
 }
 
-static fv_status print_chunk(const struct printer *p, const fv_label *labels, size_t n, fv_err *err)
+static fv_status answer(void *user, fv_session *session, cli_chunk *chunk, fv_err *err)
 {
-    for (size_t i = 0; i < n; i++) {
-        const fv_label *best = labels + i * (size_t)p->asked;
-        fv_status status = FV_OK;
+    struct printer *p = user;
+    fv_status status = fv_classify(session, chunk->texts, chunk->n, p->asked, p->labels, err);
+    for (size_t i = 0; i < chunk->n && status == FV_OK; i++) {
+        const fv_label *best = p->labels + i * (size_t)p->asked;
         if (p->json) status = cli_json_line(row_json(p, best), err);
         else print_text(p, best);
-        if (status) return status;
     }
-    return cli_flush(err);
-}
-
-static struct printer make_printer(const struct args *args, const fv_session *session)
-{
-    int n = fv_session_n_labels(session);
-    struct printer p = {.json = args->common.json, .kind = fv_session_labels(session), .top_given = args->top > 0};
-    p.shown = p.kind == FV_LABELS_REGRESSION || args->top < 1 ? 1 : args->top < n ? args->top : n;
-    p.asked = p.kind == FV_LABELS_MULTI ? n : p.shown;
-    return p;
-}
-
-static fv_status classify_all(const struct args *args, fv_session *session, cli_rows *rows, fv_err *err)
-{
-    struct printer p = make_printer(args, session);
-    fv_status status = FV_OK;
-    cli_chunk *chunk = fv_alloc(sizeof *chunk, err);
-    fv_label *labels = fv_alloc_zero(CLI_CHUNK * (size_t)p.asked, sizeof *labels, err);
-    if (!chunk || !labels) status = FV_E_MEMORY;
-    while (status == FV_OK) {
-        FV_TRY(cli_rows_next(rows, chunk, err));
-        if (chunk->n == 0) break;
-        FV_TRY(fv_classify(session, chunk->texts, chunk->n, p.asked, labels, err));
-        FV_TRY(print_chunk(&p, labels, chunk->n, err));
-    }
-done:
-    fv_free(chunk);
-    fv_free(labels);
     return status;
 }
 
-/* What happened to the rows beside their answers. */
-static void say_losses(const fv_session *session, const cli_rows *rows)
+/* `shown` holds --top until the model's labels are known. */
+static fv_status begin(void *user, fv_session *session, fv_err *err)
 {
-    const char *first;
-    cli_count count;
-    int64_t cut = fv_session_cut(session), skipped = cli_rows_skipped(rows, &first);
-    if (cut) fprintf(stderr, "fovea: %s of the texts were longer than the model takes, and were cut\n", cli_show_count(&count, cut));
-    if (skipped) fprintf(stderr, "fovea: %s bad rows were left out, the first: %s\n", cli_show_count(&count, skipped), first);
+    struct printer *p = user;
+    int n = fv_session_n_labels(session), top = p->shown;
+    p->kind = fv_session_labels(session);
+    p->top_given = top > 0;
+    p->shown = p->kind == FV_LABELS_REGRESSION || top < 1 ? 1 : top < n || n < 1 ? top : n;
+    p->asked = p->kind == FV_LABELS_MULTI ? n : p->shown;
+    p->labels = fv_alloc_zero(CLI_CHUNK * (size_t)p->asked, sizeof *p->labels, err);
+    return p->labels ? FV_OK : FV_E_MEMORY;
 }
 
 static fv_status run(void *user, fv_err *err)
 {
     struct args *args = user;
-    fv_session *session = NULL;
-    cli_rows *rows = NULL;
-    fv_status status;
-    fv_model *model = fv_model_open(args->model, err);
-    if (model) session = fv_session_new(model, &args->session, err);
-    if (session) rows = cli_rows_open(args->file, &args->rows, err);
-    if (rows && strcmp(args->file, "-") == 0 && isatty(STDIN_FILENO) && !args->common.quiet)
-        fprintf(stderr, "Type a text and press Enter; Ctrl-D ends.\n");
-    status = rows ? classify_all(args, session, rows, err) : err->status;
-    if (status == FV_OK && !args->common.quiet) say_losses(session, rows);
-    cli_rows_close(rows);
-    fv_session_free(session);
-    fv_model_close(model);
+    struct printer printer = {.json = args->common.json, .shown = args->top};
+    cli_answers answers = {
+        .model = args->model, .file = args->file, .session = &args->session, .rows = &args->rows, .quiet = args->common.quiet,
+        .long_texts = "were cut", .begin = begin, .answer = answer, .user = &printer,
+    };
+    fv_status status = cli_answer_all(&answers, err);
+    fv_free(printer.labels);
     return status;
 }
 

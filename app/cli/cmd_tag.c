@@ -1,10 +1,7 @@
 /* fovea tag: a tag for every word of each text, in order, as they come in. */
-#include <string.h>
-#include <unistd.h>
-
+#include "cli/answers.h"
 #include "cli/commands.h"
 #include "cli/record.h"
-#include "cli/rows.h"
 #include "cli/term.h"
 
 struct args {
@@ -80,60 +77,31 @@ static json_t *answer_json(const fv_text *text, const fv_tagged *answer)
 
 /* ---- All of them ---- */
 
-static fv_status print_chunk(bool json, const cli_chunk *chunk, const fv_tagged *answers, fv_err *err)
-{
-    for (size_t i = 0; i < chunk->n; i++) {
-        fv_status status = FV_OK;
-        if (json) status = cli_json_line(answer_json(&chunk->texts[i], &answers[i]), err);
-        else print_words(&chunk->texts[i], &answers[i]);
-        if (status) return status;
-    }
-    return cli_flush(err);
-}
+struct printer {
+    bool json;
+    fv_tagged answers[CLI_CHUNK];
+};
 
-static fv_status tag_all(const struct args *args, fv_session *session, cli_rows *rows, fv_err *err)
+static fv_status answer(void *user, fv_session *session, cli_chunk *chunk, fv_err *err)
 {
-    fv_status status = FV_OK;
-    cli_chunk *chunk = fv_alloc(sizeof *chunk, err);
-    fv_tagged *answers = fv_alloc_zero(CLI_CHUNK, sizeof *answers, err);
-    if (!chunk || !answers) status = FV_E_MEMORY;
-    while (status == FV_OK) {
-        FV_TRY(cli_rows_next(rows, chunk, err));
-        if (chunk->n == 0) break;
-        FV_TRY(fv_tag(session, chunk->texts, chunk->n, answers, err));
-        FV_TRY(print_chunk(args->common.json, chunk, answers, err));
+    struct printer *p = user;
+    fv_status status = fv_tag(session, chunk->texts, chunk->n, p->answers, err);
+    for (size_t i = 0; i < chunk->n && status == FV_OK; i++) {
+        if (p->json) status = cli_json_line(answer_json(&chunk->texts[i], &p->answers[i]), err);
+        else print_words(&chunk->texts[i], &p->answers[i]);
     }
-done:
-    fv_free(chunk);
-    fv_free(answers);
     return status;
-}
-
-static void say_losses(const fv_session *session, const cli_rows *rows)
-{
-    const char *first;
-    cli_count count;
-    int64_t cut = fv_session_cut(session), skipped = cli_rows_skipped(rows, &first);
-    if (cut) fprintf(stderr, "fovea: %s of the texts were longer than the model takes, and were read in parts\n", cli_show_count(&count, cut));
-    if (skipped) fprintf(stderr, "fovea: %s bad rows were left out, the first: %s\n", cli_show_count(&count, skipped), first);
 }
 
 static fv_status run(void *user, fv_err *err)
 {
     struct args *args = user;
-    fv_session *session = NULL;
-    cli_rows *rows = NULL;
-    fv_model *model = fv_model_open(args->model, err);
-    if (model) session = fv_session_new(model, &args->session, err);
-    if (session) rows = cli_rows_open(args->file, &args->rows, err);
-    if (rows && strcmp(args->file, "-") == 0 && isatty(STDIN_FILENO) && !args->common.quiet)
-        fprintf(stderr, "Type a text and press Enter; Ctrl-D ends.\n");
-    fv_status status = rows ? tag_all(args, session, rows, err) : err->status;
-    if (status == FV_OK && !args->common.quiet) say_losses(session, rows);
-    cli_rows_close(rows);
-    fv_session_free(session);
-    fv_model_close(model);
-    return status;
+    struct printer printer = {.json = args->common.json};
+    cli_answers answers = {
+        .model = args->model, .file = args->file, .session = &args->session, .rows = &args->rows, .quiet = args->common.quiet,
+        .long_texts = "were read in parts", .answer = answer, .user = &printer,
+    };
+    return cli_answer_all(&answers, err);
 }
 
 static const char *const examples[] = {

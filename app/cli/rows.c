@@ -128,6 +128,7 @@ static fv_status add_line(cli_rows *rows, cli_chunk *chunk, const char *text, si
         return FV_OK;
     }
     fv_status status = keep_text(rows, text + mark, t->len, &t->text, err);
+    chunk->lines[chunk->n] = rows->line;
     if (status == FV_OK) chunk->n++;
     return status;
 }
@@ -174,6 +175,7 @@ static fv_status open_table(cli_rows *rows, const char *path, const cli_rows_opt
 {
     fv_columns columns;
     fv_columns_init(&columns);
+    if (options->usual) columns.text = options->usual;
     if (options->text) columns.text = options->text;
     columns.text2 = options->text2;
     columns.label = NULL;
@@ -191,6 +193,7 @@ static fv_status next_rows(cli_rows *rows, cli_chunk *chunk, fv_err *err)
         int got = fv_reader_next(rows->reader, &row, err);
         if (got < 0) return (fv_status)got;
         if (got == 0) break;
+        chunk->lines[chunk->n] = row.line;
         fv_text *t = &chunk->texts[chunk->n++];
         *t = (fv_text){.len = row.text_len, .len2 = row.text2_len};
         fv_status status = keep_text(rows, row.text, row.text_len, &t->text, err);
@@ -206,7 +209,7 @@ cli_rows *cli_rows_open(const char *path, const cli_rows_options *options, fv_er
 {
     bool column = options->text || options->text2;
     if (options->lines && column) {
-        FV_FAIL(err, FV_E_ARGUMENT, "--lines reads plain lines, which have no columns; leave out --lines, or --text and --text2");
+        FV_FAIL(err, FV_E_ARGUMENT, "--lines reads plain lines, which have no columns; leave out --lines, or the names of columns");
         return NULL;
     }
     cli_rows *rows = fv_alloc_zero(1, sizeof *rows, err);
@@ -226,6 +229,7 @@ fv_status cli_rows_next(cli_rows *rows, cli_chunk *chunk, fv_err *err)
 {
     fv_arena_reset(&rows->arena);
     chunk->n = 0;
+    chunk->name = rows->name;
     return rows->reader ? next_rows(rows, chunk, err) : next_lines(rows, chunk, err);
 }
 

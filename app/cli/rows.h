@@ -1,4 +1,4 @@
-/* Texts from a file, a table or a pipe, in chunks, in order: what classify and the tokenizer read.
+/* Texts from a file, a table or a pipe, in chunks, in order: what classify, translate and the like read.
  *
  * A file is a table (read by fv_reader) or plain lines, each line a text, the empty line too:
  *   named .tsv, .csv, .jsonl, .conll, .iob, .bio     a table, also with .gz behind it
@@ -17,6 +17,7 @@ typedef struct cli_rows cli_rows;
 /* How to read, as the options of a command gave it. */
 typedef struct cli_rows_options {
     const char *text, *text2; /* columns; NULL: not given */
+    const char *usual;        /* the column of a table's text where none is given; NULL: "text" */
     bool lines, skip_bad;
     bool any_bytes; /* plain lines are not checked: the caller reads no text from them */
 } cli_rows_options;
@@ -26,7 +27,9 @@ typedef struct cli_rows_options {
 /* A chunk: texts valid until the next cli_rows_next. */
 typedef struct cli_chunk {
     size_t n;
+    const char *name;         /* of the file, for messages */
     fv_text texts[CLI_CHUNK];
+    int64_t lines[CLI_CHUNK]; /* where each stands; 1 is the first */
 } cli_chunk;
 
 cli_rows *cli_rows_open(const char *path, const cli_rows_options *options, fv_err *err);

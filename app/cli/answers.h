@@ -1,0 +1,23 @@
+/* Texts in, answers out, chunk after chunk in constant memory: what classify, tag and translate share. The command says how a
+ * chunk is answered and printed; opening, reading, the hint to who types, and what is said of lost rows at the end are here. */
+#ifndef CLI_ANSWERS_H
+#define CLI_ANSWERS_H
+
+#include "cli/rows.h"
+
+typedef struct cli_answers {
+    const char *model, *file;
+    const fv_session_options *session;
+    const cli_rows_options *rows;
+    bool quiet;
+    const char *long_texts; /* what happened to texts longer than the model: "were cut" */
+    /* Before the first chunk; NULL: nothing to do. */
+    fv_status (*begin)(void *user, fv_session *session, fv_err *err);
+    /* Answers the chunk, whose texts it may change, and prints. stdout is flushed after it. */
+    fv_status (*answer)(void *user, fv_session *session, cli_chunk *chunk, fv_err *err);
+    void *user;
+} cli_answers;
+
+fv_status cli_answer_all(const cli_answers *answers, fv_err *err);
+
+#endif
