@@ -437,7 +437,7 @@ FV_API void fv_reasons_free(fv_reasons *reasons);
 
 /* A headline figure with a bootstrap interval (percentile, 95 %, 1,000 resamples of rows). */
 typedef struct fv_metric {
-    const char *name; /* accuracy, macro_f1, micro_f1, ece, loss | r2, mse, pearson | loss, perplexity | accuracy, precision, recall, f1, loss */
+    const char *name; /* accuracy, macro_f1, micro_f1, ece, loss | r2, mse, pearson | loss, perplexity | accuracy, precision, recall, f1, loss | bleu, bleu_lc, chrf, loss, perplexity */
     double value, low, high;
 } fv_metric;
 
@@ -460,12 +460,15 @@ typedef struct fv_report {
     size_t n_labels;
     fv_confusion *confusions; /* largest first, at most 20 */
     size_t n_confusions;
+    char bleu_signature[128], chrf_signature[128]; /* of a translator: how the figures came to be, in sacreBLEU's words; else "" */
 } fv_report;
 
 typedef struct fv_eval_options {
     size_t size;
     fv_columns columns;
     uint64_t seed; /* of the bootstrap, and of which words are hidden */
+    int beam;      /* of a translator; 0: fv_translate's default */
+    const char *bleu_words; /* what BLEU counts as a word, as sacreBLEU's --tokenize: "13a", "intl", "zh", "char", "none"; NULL: by the script */
     fv_on_event on_event;
     void *on_event_user;
 } fv_eval_options;

@@ -14,6 +14,7 @@ struct args {
     fv_session_options session;
     const char *model, *file;
     bool all;
+    const char *src, *tgt;
     fv_eval_options o;
 };
 
@@ -29,6 +30,10 @@ static const cli_option options[] = {
     {"text", "COL", "column of the text; a,b joins two with a line break", AT(o.columns.text)},
     {"text2", "COL", "column of the second text of a pair", AT(o.columns.text2)},
     {"label", "COL", "column of the label", AT(o.columns.label)},
+    {"src", "COL", "translate: column of the text; src if not given", AT(src)},
+    {"tgt", "COL", "translate: column of a person's translation; tgt if not given", AT(tgt)},
+    {"beam", "N", "translate: hypotheses kept while searching", AT(o.beam), .low = 1, .high = 1000},
+    {"tokenize", "13a|intl|zh|char|none", "translate: what BLEU counts as a word, as in sacreBLEU; zh for Chinese and else 13a if not given", AT(o.bleu_words)},
     {"skip-bad", NULL, "leave out bad rows, and count them, instead of failing at the first", AT(o.columns.skip_bad)},
     {"all", NULL, "show every label, not only the 20 worst", AT(all)},
 };
@@ -99,9 +104,12 @@ static json_t *confusions_json(const fv_report *r)
 
 static json_t *report_json(const fv_report *r)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "rows", (json_int_t)r->rows, "cut", (json_int_t)r->cut, "unknown_labels",
+    json_t *tree = json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "rows", (json_int_t)r->rows, "cut", (json_int_t)r->cut, "unknown_labels",
                      (json_int_t)r->unknown_labels, "skipped", (json_int_t)r->skipped, "metrics", metrics_json(r), "labels", labels_json(r),
                      "confusions", confusions_json(r));
+    if (!tree || !*r->bleu_signature || json_object_set_new(tree, "signatures", json_pack("{s:s, s:s}", "bleu", r->bleu_signature, "chrf", r->chrf_signature)) == 0) return tree;
+    json_decref(tree);
+    return NULL;
 }
 
 /* ---- Tables ---- */
@@ -180,10 +188,17 @@ static fv_status print_report(const fv_report *r, bool all, fv_err *err)
     if (r->skipped) printf(", %s bad ones left out", cli_show_count(&count, r->skipped));
     printf("\n\n");
     FV_TRY(print_metrics(r, err));
+    if (*r->bleu_signature) printf("\nbleu  %s\nchrf  %s\n", r->bleu_signature, r->chrf_signature);
     FV_TRY(print_labels(r, all, err));
     FV_TRY(print_confusions(r, err));
 done:
     return status;
+}
+
+static void name_pair_columns(struct args *args)
+{
+    args->o.columns.text = args->src ? args->src : "src";
+    args->o.columns.label = args->tgt ? args->tgt : "tgt";
 }
 
 static fv_status run(void *user, fv_err *err)
@@ -195,6 +210,7 @@ static fv_status run(void *user, fv_err *err)
     fv_status status = FV_OK;
     fv_model *model = fv_model_open(args->model, err);
     if (model) session = fv_session_new(model, &args->session, err);
+    if (session && fv_session_labels(session) == FV_LABELS_TEXT) name_pair_columns(args);
     if (session) {
         cli_progress_init(&progress, args->common.quiet);
         args->o.on_event = on_event;
@@ -215,6 +231,7 @@ static fv_status run(void *user, fv_err *err)
 static const char *const examples[] = {
     "fovea eval models/shop test.tsv",
     "fovea eval models/shop test.tsv --json",
+    "fovea eval models/en-de test.tsv --src en --tgt de",
     NULL,
 };
 
@@ -226,7 +243,9 @@ const cli_command cli_eval = {
             "confusions.\n\n"
             "Of a model that tells hidden words (train mlm) loss and perplexity: 15 % of the words of a file of texts are hidden, the same "
             "ones each time. Of a model that tags words (train tag) the accuracy of words, and precision, recall and F1 of the spans that "
-            "tags spell, which labels then lists by type.",
+            "tags spell, which labels then lists by type.\n\n"
+            "Of a translator loss and perplexity of the translations in the file, and BLEU (bleu_lc: in lower case) and chrF of its own, "
+            "which are sacreBLEU's figures for the same texts; below them their signatures.",
     .examples = examples,
     .operands = operands, .n_operands = FV_COUNT(operands),
     .options = options, .n_options = FV_COUNT(options),

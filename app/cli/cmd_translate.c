@@ -174,9 +174,7 @@ static fv_status answer(void *user, fv_session *session, cli_chunk *chunk, fv_er
 static fv_status begin(void *user, fv_session *session, fv_err *err)
 {
     struct printer *p = user;
-    fv_labels kind = fv_session_labels(session);
-    const char *verb = kind == FV_LABELS_TAGS ? "tags words (fovea tag)" : kind == FV_LABELS_NONE ? "guesses missing words" : "labels texts (fovea classify)";
-    if (kind != FV_LABELS_TEXT) return FV_FAIL(err, FV_E_ARGUMENT, "%s does not translate: it %s; `fovea train translate` makes a translator", p->args->model, verb);
+    if (fv_session_labels(session) != FV_LABELS_TEXT) return fv_translate(session, NULL, 0, &p->args->o, NULL, err); /* says why not */
     p->found = fv_alloc_zero(CLI_CHUNK * p->nbest, sizeof *p->found, err);
     return p->found ? FV_OK : FV_E_MEMORY;
 }

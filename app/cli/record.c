@@ -65,6 +65,9 @@ const char *cli_record_main_metric(const json_t *record)
 
 bool cli_smaller_is_better(const char *metric) { return strcmp(metric, "perplexity") == 0; }
 
+/* BLEU and chrF go from 0 to 100, and are given with two decimals everywhere. */
+static bool is_score(const char *metric) { return strncmp(metric, "bleu", 4) == 0 || strcmp(metric, "chrf") == 0; }
+
 /* Shares of a whole are read as per cent. */
 static bool is_share(const char *metric)
 {
@@ -78,6 +81,7 @@ const char *cli_show_figure(cli_figure *room, const char *metric, double value)
 {
     if (isnan(value)) room->text[0] = 0;
     else if (is_share(metric)) snprintf(room->text, sizeof room->text, "%.1f %%", 100 * value);
+    else if (is_score(metric)) snprintf(room->text, sizeof room->text, "%.2f", value);
     else snprintf(room->text, sizeof room->text, "%.4f", value);
     return room->text;
 }
@@ -86,6 +90,7 @@ const char *cli_show_interval(cli_figure *room, const char *metric, double low, 
 {
     if (isnan(low) || isnan(high)) room->text[0] = 0;
     else if (is_share(metric)) snprintf(room->text, sizeof room->text, "%.1f to %.1f %%", 100 * low, 100 * high);
+    else if (is_score(metric)) snprintf(room->text, sizeof room->text, "%.2f to %.2f", low, high);
     else snprintf(room->text, sizeof room->text, "%.4f to %.4f", low, high);
     return room->text;
 }

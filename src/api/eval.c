@@ -1,6 +1,8 @@
-/* fv_eval: a labelled file against a model, or a file of texts against one that tells hidden words. */
+/* fv_eval: a labelled file against a model, or a file of texts against one that tells hidden words. Translators are
+ * eval_translator.c's. */
 #include <string.h>
 
+#include "api/eval.h"
 #include "infer/masked.h"
 #include "train/evaluate.h"
 #include "train/perplexity.h"
@@ -114,6 +116,7 @@ static fv_status evaluate(fv_report *report, fv_session *s, const char *path, co
     switch (s->head->kind) {
     case FV_LABELS_NONE: FV_TRY(evaluate_hidden(report, s, path, &data, o, pool, err)); break;
     case FV_LABELS_TAGS: FV_TRY(evaluate_words(report, s, &data, o, pool, err)); break;
+    case FV_LABELS_TEXT: FV_TRY(fv_eval_translator(report, s, &data, o, tell, (void *)(uintptr_t)o, pool, err)); break;
     default: FV_TRY(evaluate_labels(report, s, &data, o, pool, err));
     }
     report->rows = (int64_t)data.n;

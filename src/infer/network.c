@@ -8,6 +8,16 @@ static const char *const kind_names[] = {"single", "multi", "regression", "tags"
 
 const char *fv_labels_name(fv_labels kind) { return kind_names[kind]; }
 
+const char *fv_labels_does(fv_labels kind)
+{
+    switch (kind) {
+    case FV_LABELS_TEXT: return "it translates (fovea translate, with --align to see what it read)";
+    case FV_LABELS_TAGS: return "it tags words (fovea tag)";
+    case FV_LABELS_NONE: return "it guesses missing words";
+    default: return "it labels texts (fovea classify)";
+    }
+}
+
 /* ---- The head in JSON ---- */
 
 static fv_status put_labels(json_t *tree, const fv_label_set *labels, fv_err *err)

@@ -155,12 +155,6 @@ double fv_infer_temperature(const float *logits, const int32_t *truth, size_t n,
 
 /* ---- Public calls ---- */
 
-static fv_status no_texts(const fv_session *s, fv_err *err)
-{
-    const char *does = s->head->kind == FV_LABELS_TAGS ? "it tags words (fovea tag)" : "it guesses missing words";
-    return FV_FAIL(err, FV_E_ARGUMENT, "%s: answers no questions about whole texts: %s", s->model->folder, does);
-}
-
 fv_status fv_session_logits(fv_session *s, const fv_text *texts, size_t n, float *logits, fv_infer_progress progress, void *user, fv_err *err)
 {
     fv_status status = FV_OK;
@@ -168,7 +162,7 @@ fv_status fv_session_logits(fv_session *s, const fv_text *texts, size_t n, float
     fv_token_rows rows = {0};
     fv_feature_rows features = {0};
     fv_sampler sampler = {0};
-    if (s->head->weights.place != FV_HEAD_TEXT) return no_texts(s, err);
+    if (s->head->weights.place != FV_HEAD_TEXT) return FV_FAIL(err, FV_E_ARGUMENT, "%s: answers no questions about whole texts: %s", m->folder, fv_labels_does(s->head->kind));
     FV_TRY(fv_prepare_rows(&rows, m->tokenizer, m->net.encoder.config.max_len, texts, n, &s->encoding, &s->cut, err));
     if (s->head->has_wide) FV_TRY(fv_prepare_features(&features, &s->head->wide, texts, n, &s->ngrams, err));
     FV_TRY(fv_sampler_init(&sampler, &rows, s->batch_tokens, 0, err));

@@ -164,7 +164,7 @@ static void refusals(void **state)
     fv_model *other = toy_open(toy_model());
     s = fv_session_new(other, NULL, NULL);
     assert_int_equal(fv_tag(s, &text, 1, &answer, &err), FV_E_ARGUMENT);
-    toy_contains(err.text, "toy-model: tags no words (labels_kind is \"single\")");
+    toy_contains(err.text, "toy-model: tags no words: it labels texts (fovea classify)");
     fv_session_free(s);
     fv_model_close(other);
 }
