@@ -263,7 +263,7 @@ struct decode_args {
 #define DECODE_AT(field) CLI_FIELD(struct decode_args, field)
 
 static const cli_option decode_operands[] = {
-    {"MODEL", NULL, "a model folder or a tokenizer.json", DECODE_AT(model), .needed = true},
+    {"MODEL", NULL, "a model folder, a tokenizer.json, or a SentencePiece model (.model, .spm)", DECODE_AT(model), .needed = true},
     {"FILE", NULL, "lines of ids; stdin if it is - or left out", DECODE_AT(file)},
 };
 

@@ -87,6 +87,18 @@ done
 split "$fovea" tokenizer train train.tsv --kind unigram --vocab 100000 --out unigram.json
 expect_match "unigram: fewer than asked for" "$messages" 'fewer than --vocab 100000: the texts have no more pieces that occur 2 times'
 
+# A unigram tokenizer is also a SentencePiece model, by its name.
+split "$fovea" tokenizer train train.tsv --kind unigram --vocab 300 --normalize none --out pieces.spm
+expect_status "train into a SentencePiece model" 0
+"$fovea" tokenizer train train.tsv --kind unigram --vocab 300 --normalize none --out pieces.json --quiet
+echo 'where is my parcel' > text
+expect_equal "which encodes as the other file does" "$("$fovea" tokenizer encode pieces.spm text)" "$("$fovea" tokenizer encode pieces.json text)"
+expect_equal "and decodes" "$("$fovea" tokenizer encode pieces.spm text | "$fovea" tokenizer decode pieces.spm)" "where is my parcel"
+split "$fovea" tokenizer train train.tsv --kind unigram --vocab 300 --normalize nfkc --out nfkc.spm
+expect_equal "what the file cannot say is refused" "$((status != 0))" 1
+expect_match "with what to do" "$messages" 'nfkc\.spm: .*--normalize none'
+expect_equal "and leaves no file" "$(ls nfkc.spm 2>/dev/null)" ""
+
 # A damaged tokenizer is refused.
 head -c 200 t.json > cut.json
 split "$fovea" tokenizer encode cut.json texts
