@@ -49,7 +49,7 @@ while read -r command; do
     split "$fovea" $command --help < /dev/null
     expect_status "$command --help" 0
     expect_equal "$command --help says nothing else" "$messages" ""
-    expect_match "$command --help: synopsis" "$out" "^  fovea $command.* \[OPTION…\]"
+    expect_match "$command --help: synopsis" "$(echo "$out" | tr '\n' ' ')" "  fovea $command.* \[OPTION…\]" # which may take two lines
     expect_match "$command --help: an example" "$out" "^  .*fovea $command"
     expect_equal "$command --help fits 80 columns but for examples" \
         "$(echo "$out" | grep -v '^  .*fovea' | awk '{ gsub(/[\200-\277]/, "") } length > 80')" ""

@@ -1,0 +1,91 @@
+# A translator's life: train, inspect, eval, translate; texts from files and pipes of every kind; refused where it has no answer.
+# shellcheck shell=sh disable=SC2154 # names come from the file that is read
+. tests/cli/lib/program.sh
+cd "$scratch" || exit 1
+unset TERM
+
+# pairs N: number words, English to Chinese; a language that a small model learns in seconds.
+pairs() {
+    awk -v n="$1" 'BEGIN {
+        split("one two three four five six", en, " ")
+        split("一 二 三 四 五 六", zh, " ")
+        print "src\ttgt"
+        x = 12345
+        for (i = 0; i < n; i++) {
+            a = b = ""
+            x = x * 16807 % 2147483647
+            for (k = 1 + int(x / 64) % 4; k > 0; k--) {
+                x = x * 16807 % 2147483647
+                j = int(x / 64) % 6 + 1
+                a = a (a == "" ? "" : " ") en[j]
+                b = b zh[j]
+            }
+            print a "\t" b
+        }
+    }'
+}
+
+pairs 1500 > pairs.tsv
+split "$fovea" train translate --train pairs.tsv --out numbers --layers 1 --width 64 --heads 2 --ffn 128 --vocab 300 --max-len 32 \
+    --epochs 25 --lr 0.003 --batch-tokens 512 --seed 1 --quiet
+expect_status "a translator is trained" 0
+
+# ---- Lines ----
+
+printf 'one two\n\nthree\n' > lines
+split "$fovea" translate numbers lines
+expect_status "a file is translated" 0
+expect_equal "an empty line gives an empty line" "$(printf '%s\n' "$out" | sed -n 2p)" ''
+expect_equal "a line for each" "$("$fovea" translate numbers lines | wc -l | tr -d ' ')" 3
+from_file=$out
+expect_equal "a pipe gives what a file gives" "$("$fovea" translate numbers < lines)" "$from_file"
+expect_equal "one thread gives the same" "$("$fovea" translate numbers lines --threads 1 --json)" "$("$fovea" translate numbers lines --threads 2 --json)"
+expect_equal "neighbours change nothing" "$(echo three | "$fovea" translate numbers)" "$(printf '%s\n' "$from_file" | sed -n 3p)"
+
+# More lines than a chunk has stay in order.
+awk 'BEGIN { for (i = 0; i < 600; i++) print i % 3 ? (i % 3 == 1 ? "" : "three") : "one two" }' > many
+expect_equal "long input stays in order" "$("$fovea" translate numbers many | cksum)" \
+    "$(awk -v a="$(echo 'one two' | "$fovea" translate numbers)" -v c="$(echo three | "$fovea" translate numbers)" 'BEGIN { for (i = 0; i < 600; i++) print i % 3 ? (i % 3 == 1 ? "" : c) : a }' | cksum)"
+
+# ---- Tables, n-best, prefixes ----
+
+printf 'id\tsrc\tstart\n7\tone two\t六\n' > table.tsv
+expect_equal "a table's src column" "$("$fovea" translate numbers table.tsv)" "$(echo 'one two' | "$fovea" translate numbers)"
+expect_match "a prefix from a column" "$("$fovea" translate numbers table.tsv --prefix start)" '^六'
+expect_match "a prefix for all" "$(echo one | "$fovea" translate numbers --prefix-text 五)" '^五'
+expect_match "n-best lines have number and score" "$(echo one | "$fovea" translate numbers --nbest 2 | tail -n 1)" '^1	-[0-9]+\.[0-9]{4}	'
+split "$fovea" translate numbers lines --nbest 5
+expect_status "more than are searched for" 2
+
+# ---- Alignment ----
+
+split "$fovea" translate numbers lines --align
+expect_match "a picture has the source across" "$out" '^ +one two$'
+expect_match "and shades" "$out" '[░▒▓█]'
+expect_match "json has links" "$(echo one | "$fovea" translate numbers --align --json)" '"align":\[\[0,0,1\.0\]'
+expect_match "json without" "$(echo one | "$fovea" translate numbers --json)" '^\{"text":"[^"]+","score":-[0-9.]+\}$'
+
+# ---- Bad input ----
+
+printf 'one\n\377\n' > bad
+split "$fovea" translate numbers bad
+expect_status "bytes that are no text" 3
+expect_match "are named by line" "$messages" 'bad:2: byte 1 \(0xff\) is not UTF-8'
+{ echo one; awk 'BEGIN { for (i = 0; i < 60; i++) printf "two " }'; echo; } > long
+split "$fovea" translate numbers long
+expect_status "a text longer than the model" 3
+expect_match "is named by line" "$messages" 'long:2: [0-9]+ tokens.*--long split'
+expect_equal "what stood before it was answered" "$out" "$(echo one | "$fovea" translate numbers)"
+split "$fovea" translate numbers long --long split
+expect_status "and is split if wished" 0
+
+# ---- What else is told of it ----
+
+split "$fovea" eval numbers pairs.tsv
+expect_match "eval gives BLEU" "$out" 'bleu +[0-9.]+ '
+expect_match "and its signature" "$out" 'nrefs:1\|case:mixed\|eff:no\|tok:zh\|smooth:exp'
+expect_match "inspect knows both sides" "$("$fovea" inspect numbers)" 'target vocab +[0-9]+'
+split "$fovea" classify numbers lines
+expect_match "classify says what to do instead" "$messages" 'it translates \(fovea translate'
+split "$fovea" tag numbers lines
+expect_match "tag does, too" "$messages" 'it translates \(fovea translate'
