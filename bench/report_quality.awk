@@ -51,7 +51,7 @@ function with_range_of_points(points, low, high) { return points == "-" || point
 
 function print_attention(    i, key, full) {
     print "### What attention adds\n"
-    print "Accuracy when a token attends to others by what they are, sees all alike (uniform), or itself alone (none): the Transformer alone, mean pooling, 12 epochs of labels, one seed"
+    print "Accuracy when a token attends to others by what they are, sees all alike (uniform), or itself alone (none): the Transformer alone, mean pooling, 12 epochs, one seed, at a commit where --no-wide still learnt from labels alone"
     print "(`bench/quality --recipe attention-full -- --no-wide --pooling mean --epochs 12 --attention full`).\n"
     print "| set | full | uniform | none | full over uniform | full over none | date | commit |\n|---|---|---|---|---|---|---|---|"
     for (i = 1; i <= n_sets; i++) {
