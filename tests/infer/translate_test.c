@@ -212,6 +212,11 @@ static void refusals(void **state)
     o.length_penalty = -1;
     assert_int_equal(fv_translate(s, &text, 1, &o, out, &err), FV_E_ARGUMENT);
     assert_string_equal(err.text, "length penalty -1, coverage penalty 0; expected 0 to 100");
+    fv_session_options so;
+    fv_session_options_init(&so);
+    so.products = (fv_products)7;
+    assert_null(fv_session_new(model, &so, &err));
+    assert_string_equal(err.text, "products 7; expected FV_PRODUCTS_FLOAT32, _BF16 or _INT8");
     fv_label label;
     assert_int_equal(fv_classify(s, &text, 1, 1, &label, &err), FV_E_ARGUMENT);
     fv_session_free(s);
