@@ -298,7 +298,8 @@ fv_status fv_decoder_cache_init(fv_decoder_cache *cache, const fv_seq2seq *m, in
 {
     int64_t cols = 2 * (int64_t)m->config.width, self = slots * cols, cross = memory_rows * cols;
     *cache = (fv_decoder_cache){.slots = slots, .memory_rows = memory_rows};
-    cache->block = fv_alloc_zero((size_t)((self + cross) * m->decoder.layers), sizeof(float), err);
+    /* Not cleared: a slot is written before it is read, and most texts never reach most of them, nor then the memory's pages. */
+    cache->block = fv_alloc((size_t)((self + cross) * m->decoder.layers) * sizeof(float), err);
     if (!cache->block) return FV_E_MEMORY;
     for (int i = 0; i < m->decoder.layers; i++) {
         cache->self[i] = cache->block + i * (self + cross);
