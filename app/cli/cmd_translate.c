@@ -41,6 +41,7 @@ static const cli_option options[] = {
     {"align", NULL, "show which source words made each word", AT(o.align)},
     {"long", "refuse|split", "what happens to a text longer than the model: split at sentences, else between words", AT(o.long_texts)},
     {"precision", "float32|bf16|int8", "what products round their numbers to", AT(session.products)},
+    {"shortlist", NULL, "consider only words that the training pairs suggest for the text: faster, and mostly the same", AT(session.shortlist)},
     {"int8", NULL, "the same as --precision int8", AT(int8)},
 };
 

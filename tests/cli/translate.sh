@@ -47,6 +47,8 @@ awk 'BEGIN { for (i = 0; i < 600; i++) print i % 3 ? (i % 3 == 1 ? "" : "three")
 expect_equal "long input stays in order" "$("$fovea" translate numbers many | cksum)" \
     "$(awk -v a="$(echo 'one two' | "$fovea" translate numbers)" -v c="$(echo three | "$fovea" translate numbers)" 'BEGIN { for (i = 0; i < 600; i++) print i % 3 ? (i % 3 == 1 ? "" : c) : a }' | cksum)"
 
+expect_equal "a shortlist has the words that are needed" "$("$fovea" translate numbers lines --shortlist)" "$from_file"
+
 # ---- Tables, n-best, prefixes ----
 
 printf 'id\tsrc\tstart\n7\tone two\t六\n' > table.tsv
