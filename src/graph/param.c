@@ -29,6 +29,7 @@ fv_param *fv_params_add(fv_params *params, const char *const *names, int parts, 
     p->init = init;
     p->deviation = deviation;
     p->decay = rank == 2;
+    p->zero_row = -1;
     p->offset = params->n_floats;
     p->version = 1;
     params->n_floats += (rows * cols + FV_PARAM_ALIGN - 1) / FV_PARAM_ALIGN * FV_PARAM_ALIGN;
@@ -56,9 +57,18 @@ static void draw(fv_param *p, uint64_t seed)
     }
 }
 
+void fv_params_hold_zeros(const fv_params *params, float *block)
+{
+    for (size_t i = 0; i < params->n; i++) {
+        const fv_param *p = params->items[i];
+        if (p->zero_row >= 0) memset(block + p->offset + p->zero_row * p->cols, 0, (size_t)p->cols * sizeof *block);
+    }
+}
+
 void fv_params_draw(fv_params *params, uint64_t seed)
 {
     for (size_t i = 0; i < params->n; i++) draw(params->items[i], seed);
+    fv_params_hold_zeros(params, params->block);
     fv_params_changed(params);
 }
 

@@ -23,6 +23,7 @@ typedef struct fv_param {
     fv_init init;
     float deviation;      /* FV_INIT_NORMAL */
     bool decay;           /* weight decay applies: matrices, not biases and norms */
+    int64_t zero_row;     /* a row that is drawn as zeros and stays so, or -1 */
     float *data, *grad;   /* grad: where fv_params_bind_grad says, or NULL */
     uint32_t version;     /* raised by whoever changes the weights */
     fv_packed *packed;    /* running only: packed from data at packed_version */
@@ -43,6 +44,8 @@ fv_param *fv_params_add(fv_params *params, const char *const *names, int parts, 
 fv_status fv_params_allocate(fv_params *params, fv_err *err);
 /* Draws every parameter from (seed, its name): adding one changes no other. */
 void fv_params_draw(fv_params *params, uint64_t seed);
+/* Zeros for the rows of `block` [n_floats], of weights or gradients, that stay zero. */
+void fv_params_hold_zeros(const fv_params *params, float *block);
 /* Gradients live in `block` [n_floats], the caller's; NULL: none. */
 void fv_params_bind_grad(fv_params *params, float *block);
 /* Packs a matrix that products use, for running, in float32, bf16 or int8. What was packed from the same version stays, whatever it is. */

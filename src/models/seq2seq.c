@@ -139,6 +139,7 @@ static fv_status init_words(fv_seq2seq *m, fv_err *err)
     const fv_seq2seq_config *c = &m->config;
     float deviation = (float)sqrt(1.0 / c->width);
     FV_TRY(add_table(m, &m->decoder.words, c->shared ? "model.shared.weight" : "model.decoder.embed_tokens.weight", c->tgt_vocab, c->width, deviation, err));
+    if (c->pad == c->start) m->decoder.words->zero_row = c->pad; /* Marian's texts begin with nothing, and converters count on it */
     m->encoder.words = m->decoder.words;
     if (!c->shared) FV_TRY(add_table(m, &m->encoder.words, "model.encoder.embed_tokens.weight", c->src_vocab, c->width, deviation, err));
     m->output = m->decoder.words;

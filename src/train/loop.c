@@ -140,6 +140,7 @@ static fv_status take_step(fv_training *t, fv_err *err)
     fv_status status = sum_shards(t, err);
     if (status != FV_OK) return status;
     float *grad = fv_shards_sum(&t->shards);
+    fv_params_hold_zeros(t->params, grad);
     t->grad_norm = sqrt(fv_sum_squares(grad, t->params->n_floats, t->pool, t->norm_scratch));
     t->lr = fv_schedule_lr(r->schedule, r->lr, (int64_t)(r->warmup * (double)r->steps), r->steps, t->step);
     if (!isfinite(t->loss) || !isfinite(t->grad_norm))

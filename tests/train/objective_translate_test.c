@@ -60,6 +60,10 @@ static void pairs_are_learnt(void **state)
     double perplexity = strtod(strstr(at, "\"value\":") + strlen("\"value\":"), NULL);
     if (!(perplexity < 1.3)) fail_msg("perplexity %g", perplexity);
     toy_contains(toy_read(o.out, "config.json"), "\"MarianMTModel\"");
+    fv_model *model = toy_open(o.out); /* texts begin with nothing */
+    const fv_seq2seq *m = model->net.translator;
+    for (int c = 0; c < m->config.width; c++) assert_true(m->decoder.words->data[m->config.start * m->config.width + c] == 0);
+    fv_model_close(model);
 }
 
 /* ---- What the pairs suggest ---- */
