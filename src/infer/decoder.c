@@ -97,7 +97,7 @@ static fv_batch join(fv_decoder *d, const fv_search_reading *sources, int32_t n)
 static void keep_rows(fv_decoder *d, int layer, const fv_tensor *kv, const fv_search_reading *sources, int32_t n)
 {
     for (int32_t b = 0; b < n; b++)
-        memcpy(d->cache.cross[layer] + sources[b].first * kv->cols, kv->data + d->offsets[b] * kv->stride, (size_t)(sources[b].source->n * kv->cols) * sizeof(float));
+        fv_decoder_cache_put(&d->cache, layer, sources[b].first, kv, d->offsets[b], sources[b].source->n);
 }
 
 static fv_status read_sources(void *user, const fv_search_reading *sources, int32_t n, fv_err *err)

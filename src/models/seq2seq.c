@@ -8,7 +8,10 @@
 
 #include "ops.h"
 
-enum { MAX_SINUSOIDS = 1 << 25 }; /* computed before a file is asked whether it fits: a bound on what a config.json can cost */
+enum {
+    CACHE_LINE = 16,         /* floats */
+    MAX_SINUSOIDS = 1 << 25, /* computed before a file is asked whether it fits: a bound on what a config.json can cost */
+};
 
 static fv_status check_id(int32_t id, bool optional, int vocab, const char *what, fv_err *err)
 {
@@ -297,8 +300,8 @@ done:
 
 fv_status fv_decoder_cache_init(fv_decoder_cache *cache, const fv_seq2seq *m, int64_t slots, int64_t memory_rows, fv_err *err)
 {
-    int64_t cols = 2 * (int64_t)m->config.width, self = slots * cols, cross = memory_rows * cols;
-    *cache = (fv_decoder_cache){.slots = slots, .memory_rows = memory_rows};
+    int64_t ld = 2 * (int64_t)m->config.width + CACHE_LINE, self = slots * ld, cross = memory_rows * ld;
+    *cache = (fv_decoder_cache){.slots = slots, .memory_rows = memory_rows, .ld = ld};
     /* Not cleared: a slot is written before it is read, and most texts never reach most of them, nor then the memory's pages. */
     cache->block = fv_alloc((size_t)((self + cross) * m->decoder.layers) * sizeof(float), err);
     if (!cache->block) return FV_E_MEMORY;
@@ -324,17 +327,23 @@ fv_tensor *fv_seq2seq_cross_kv(const fv_seq2seq *m, fv_graph *g, fv_tensor *memo
     return fv_linear_build(g, memory, &m->decoder.blocks[layer].cross_kv, FV_ACT_NONE, NULL);
 }
 
+void fv_decoder_cache_put(fv_decoder_cache *cache, int layer, int64_t first, const fv_tensor *kv, int64_t row, int64_t n)
+{
+    for (int64_t r = 0; r < n; r++)
+        memcpy(cache->cross[layer] + (first + r) * cache->ld, kv->data + (row + r) * kv->stride, (size_t)kv->cols * sizeof(float));
+}
+
 /* Keys and values side by side in `block`. */
-static struct fv_step_cache cache_of(const fv_seq2seq *m, float *block, int64_t slots)
+static struct fv_step_cache cache_of(const fv_seq2seq *m, float *block, int64_t slots, int64_t ld)
 {
     const fv_seq2seq_config *c = &m->config;
     int D = c->width / c->heads;
-    return (struct fv_step_cache){.H = c->heads, .K = c->heads, .D = D, .scale = 1 / sqrtf((float)D), .k = block, .v = block + c->width, .ld = 2 * (int64_t)c->width, .n_slots = (int32_t)slots};
+    return (struct fv_step_cache){.H = c->heads, .K = c->heads, .D = D, .scale = 1 / sqrtf((float)D), .k = block, .v = block + c->width, .ld = ld, .n_slots = (int32_t)slots};
 }
 
 static struct fv_step_cache own_cache(const fv_seq2seq *m, const fv_decoder_cache *cache, const fv_step *s, int layer)
 {
-    struct fv_step_cache c = cache_of(m, cache->self[layer], cache->slots);
+    struct fv_step_cache c = cache_of(m, cache->self[layer], cache->slots, cache->ld);
     c.slots = s->slots;
     c.places = s->places;
     c.ldplaces = s->ldplaces;
@@ -347,7 +356,7 @@ static struct fv_step_cache own_cache(const fv_seq2seq *m, const fv_decoder_cach
 
 static struct fv_step_cache source_cache(const fv_seq2seq *m, const fv_decoder_cache *cache, const fv_step *s, int layer)
 {
-    struct fv_step_cache c = cache_of(m, cache->cross[layer], cache->memory_rows);
+    struct fv_step_cache c = cache_of(m, cache->cross[layer], cache->memory_rows, cache->ld);
     c.firsts = s->firsts;
     c.lengths = s->memory_lengths;
     c.most_keys = s->most_memory;

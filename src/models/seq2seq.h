@@ -93,6 +93,7 @@ typedef struct fv_decoder_cache {
     float *block;
     float *self[FV_SEQ2SEQ_MAX_LAYERS];      /* [slots, 2·width]: of target tokens written so far */
     float *cross[FV_SEQ2SEQ_MAX_LAYERS];     /* [memory_rows, 2·width]: of source tokens */
+    int64_t ld;                              /* of both: a cache line more, since rows a power of two apart share their places in the processor's cache */
     int64_t slots, memory_rows;
     float *bias;                             /* [heads, 2·FV_RELATIVE_SPAN+1] with relative positions, else NULL */
 } fv_decoder_cache;
@@ -100,8 +101,9 @@ typedef struct fv_decoder_cache {
 fv_status fv_decoder_cache_init(fv_decoder_cache *cache, const fv_seq2seq *model, int64_t slots, int64_t memory_rows, fv_err *err);
 void fv_decoder_cache_release(fv_decoder_cache *cache);
 /* The nodes that make a layer's cross keys and values from the source's hidden states: [M, 2·width]. Keep them
- * (fv_graph_keep) and, after the run, copy their rows to where the cache shall have them. */
+ * (fv_graph_keep) and, after the run, put rows [row, row + n) of them into the cache from its row `first` on. */
 fv_tensor *fv_seq2seq_cross_kv(const fv_seq2seq *model, fv_graph *g, fv_tensor *memory, int layer);
+void fv_decoder_cache_put(fv_decoder_cache *cache, int layer, int64_t first, const fv_tensor *kv, int64_t row, int64_t n);
 
 /* The newest token of R texts in work. */
 typedef struct fv_step {

@@ -128,8 +128,7 @@ static void fill_cross(const fv_seq2seq *m, fv_graph *g, fv_decoder_cache *cache
     for (int i = 0; i < m->decoder.layers; i++) fv_graph_keep(g, kv[i] = fv_seq2seq_cross_kv(m, g, memory, i));
     if (fv_graph_plan(g, kv[m->decoder.layers - 1], &err) != FV_OK) fail_msg("%s", err.text);
     fv_graph_forward(g, 0);
-    for (int i = 0; i < m->decoder.layers; i++)
-        for (int r = 0; r < M; r++) memcpy(cache->cross[i] + r * kv[i]->cols, kv[i]->data + r * kv[i]->stride, (size_t)kv[i]->cols * sizeof(float));
+    for (int i = 0; i < m->decoder.layers; i++) fv_decoder_cache_put(cache, i, 0, kv[i], 0, M);
 }
 
 /* One text at a time, its slots scattered: slot of token t of text b is 2·t + 1 - b. */
