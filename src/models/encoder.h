@@ -54,9 +54,9 @@ fv_tensor *fv_encoder_pool(const fv_encoder *encoder, fv_graph *g, fv_tensor *hi
 json_t *fv_encoder_config_to_json(const fv_encoder_config *config, const char *purpose, fv_err *err);
 fv_status fv_encoder_config_from_json(fv_encoder_config *config, const json_t *tree, const char *where, fv_err *err);
 
-/* Weights in a file under their names. Map: single-part float32 tensors stay in the mapping, which must
- * outlive the parameters; others are copied (float16 and bfloat16 widened). Load: copies all into the
- * block. A missing tensor or a wrong shape says which, what was found and what config.json asked for. */
+/* Weights in a file under their names. Map: float32 tensors stay in the mapping, which must outlive the
+ * parameters, those of several parts where these lie back to back; others are copied (float16 and bfloat16
+ * widened). Load: copies all into the block. A missing tensor or a wrong shape says which, what was found and what config.json asked for. */
 fv_status fv_weights_map(fv_params *params, const fv_safetensors *file, fv_err *err);
 fv_status fv_weights_load(fv_params *params, const fv_safetensors *file, fv_err *err);
 fv_status fv_weights_save(const fv_params *params, const char *path, const char *const *meta_keys, const char *const *meta_values, size_t n_meta, fv_err *err);

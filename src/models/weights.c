@@ -55,13 +55,31 @@ done:
     return status;
 }
 
+/* Where the parts lie back to back in the file, as we write them; *at is NULL when they do not, or are no floats. */
+static fv_status find_whole(const fv_safetensors *file, const fv_param *p, const void **at, fv_err *err)
+{
+    fv_status status = FV_OK;
+    const fv_st_tensor *t = NULL;
+    const char *next = NULL;
+    *at = NULL;
+    for (int i = 0; i < p->parts; i++) {
+        FV_TRY(find_part(file, p, i, &t, err));
+        bool follows = i == 0 || (const char *)t->data == next;
+        if (!follows || t->dtype != FV_F32 || (uintptr_t)t->data % sizeof(float)) return *at = NULL, FV_OK;
+        if (i == 0) *at = t->data;
+        next = (const char *)t->data + t->bytes;
+    }
+done:
+    return status;
+}
+
 static fv_status map_one(fv_params *params, fv_param *p, const fv_safetensors *file, fv_err *err)
 {
     fv_status status = FV_OK;
-    const fv_st_tensor *t;
-    FV_TRY(find_part(file, p, 0, &t, err));
-    if (p->parts == 1 && t->dtype == FV_F32 && (uintptr_t)t->data % sizeof(float) == 0) {
-        p->data = (float *)(uintptr_t)t->data; /* never written: running does not change weights */
+    const void *whole;
+    FV_TRY(find_whole(file, p, &whole, err));
+    if (whole) {
+        p->data = (float *)(uintptr_t)whole; /* never written: running does not change weights */
         return FV_OK;
     }
     p->data = fv_arena_alloc(&params->arena, (size_t)(p->rows * p->cols) * sizeof(float), err);

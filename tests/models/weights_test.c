@@ -54,6 +54,7 @@ static void weights_come_back(void **state)
     expect_equal(&saved, &mapped);
     expect_equal(&saved, &loaded);
     assert_ptr_equal(mapped.b->data, fv_safetensors_find(&file, "bias")->data); /* one part: not copied */
+    assert_ptr_equal(mapped.w->data, fv_safetensors_find(&file, "top")->data); /* nor two that lie back to back */
     assert_true(loaded.w->version > version);
     fv_params_release(&mapped.params);
     fv_params_release(&loaded.params);
@@ -97,6 +98,30 @@ static void check_widening(fv_dtype dtype, double (*value_of)(uint16_t))
         if (!same) fail_msg("%s 0x%04x is %g, expected %g", fv_dtype_name(dtype), (unsigned)i, found, expected);
     }
     fv_params_release(&params);
+    fv_safetensors_close(&file);
+}
+
+static void parts_in_another_order_are_put_together(void **state)
+{
+    (void)state;
+    pair saved, mapped;
+    fv_safetensors file = {0};
+    fv_err err = {0};
+    const char *path = scratch_path("o.safetensors");
+    make(&saved, true);
+    make(&mapped, false);
+    fv_st_tensor tensors[] = {
+        {.name = "bottom", .dtype = FV_F32, .rank = 2, .shape = {2, 3}, .data = saved.w->data + 6, .bytes = 6 * sizeof(float)},
+        {.name = "top", .dtype = FV_F32, .rank = 2, .shape = {2, 3}, .data = saved.w->data, .bytes = 6 * sizeof(float)},
+        {.name = "bias", .dtype = FV_F32, .rank = 1, .shape = {5}, .data = saved.b->data, .bytes = 5 * sizeof(float)},
+    };
+    assert_int_equal(fv_safetensors_write(path, tensors, 3, NULL, NULL, 0, &err), FV_OK);
+    assert_int_equal(fv_safetensors_open(&file, path, &err), FV_OK);
+    assert_int_equal(fv_weights_map(&mapped.params, &file, &err), FV_OK);
+    expect_equal(&saved, &mapped);
+    assert_ptr_not_equal(mapped.w->data, fv_safetensors_find(&file, "top")->data);
+    fv_params_release(&mapped.params);
+    fv_params_release(&saved.params);
     fv_safetensors_close(&file);
 }
 
@@ -164,6 +189,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(weights_come_back),
+        cmocka_unit_test(parts_in_another_order_are_put_together),
         cmocka_unit_test(halves_are_widened_exactly),
         cmocka_unit_test(what_does_not_fit_is_named),
         cmocka_unit_test(a_full_disk_leaves_no_file),
