@@ -15,7 +15,6 @@ struct args {
     fv_session_options session;
     fv_translate_options o;
     const char *model, *file, *prefix;
-    bool int8;
     cli_rows_options rows;
 };
 
@@ -42,7 +41,6 @@ static const cli_option options[] = {
     {"long", "refuse|split", "what happens to a text longer than the model: split at sentences, else between words", AT(o.long_texts)},
     {"precision", "float32|bf16|int8", "what products round their numbers to", AT(session.products)},
     {"shortlist", NULL, "consider only words that the training pairs suggest for the text: faster, and mostly the same", AT(session.shortlist)},
-    {"int8", NULL, "the same as --precision int8", AT(int8)},
 };
 
 static void init(void *user)
@@ -190,7 +188,6 @@ static fv_status run(void *user, fv_err *err)
     };
     if (args->o.nbest > args->o.beam) return FV_FAIL(err, FV_E_ARGUMENT, "--nbest %d of --beam %d; expected no more than are searched for", args->o.nbest, args->o.beam);
     if (args->prefix && args->rows.text2) return FV_FAIL(err, FV_E_ARGUMENT, "--prefix and --prefix-text exclude each other");
-    if (args->int8) args->session.products = FV_PRODUCTS_INT8;
     fv_status status = cli_answer_all(&answers, err);
     cli_count count;
     if (status == FV_OK && printer.cut && !args->common.quiet)
