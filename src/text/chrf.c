@@ -20,23 +20,7 @@ done:
     return status;
 }
 
-static fv_status add_words(fv_grams *g, const char *text, size_t len, fv_err *err)
-{
-    fv_status status = FV_OK;
-    const char *end = text + len, *word = NULL;
-    int n = 0;
-    FV_TRY(fv_grams_begin_row(g, err));
-    for (const char *p = text; p < end; p += n) {
-        bool blank = fv_char_is_blank(fv_char_at(p, end, &n));
-        if (!blank && !word) word = p;
-        if (!blank || !word) continue;
-        FV_TRY(add_parts(g, word, (size_t)(p - word), err));
-        word = NULL;
-    }
-    if (word) FV_TRY(add_parts(g, word, (size_t)(end - word), err));
-done:
-    return status;
-}
+static fv_status add_words(fv_grams *g, const char *text, size_t len, fv_err *err) { return fv_grams_add_split(g, text, len, add_parts, err); }
 
 /* Counts of the orders 1 to n_orders, from out's place `at` on; row 0 is the reference. */
 static fv_status count_orders(fv_chrf_stats *out, fv_grams *g, int at, int n_orders, fv_err *err)

@@ -139,7 +139,7 @@ fv_status fv_grams_add_word(fv_grams *g, const char *word, size_t len, fv_err *e
     return status == FV_OK ? add_symbol(g, number, err) : status;
 }
 
-fv_status fv_grams_add_words(fv_grams *g, const char *text, size_t len, fv_err *err)
+fv_status fv_grams_add_split(fv_grams *g, const char *text, size_t len, fv_grams_word_fn add, fv_err *err)
 {
     fv_status status = FV_OK;
     const char *end = text + len, *word = NULL;
@@ -149,13 +149,15 @@ fv_status fv_grams_add_words(fv_grams *g, const char *text, size_t len, fv_err *
         bool blank = fv_char_is_blank(fv_char_at(p, end, &n));
         if (!blank && !word) word = p;
         if (!blank || !word) continue;
-        FV_TRY(fv_grams_add_word(g, word, (size_t)(p - word), err));
+        FV_TRY(add(g, word, (size_t)(p - word), err));
         word = NULL;
     }
-    if (word) FV_TRY(fv_grams_add_word(g, word, (size_t)(end - word), err));
+    if (word) FV_TRY(add(g, word, (size_t)(end - word), err));
 done:
     return status;
 }
+
+fv_status fv_grams_add_words(fv_grams *g, const char *text, size_t len, fv_err *err) { return fv_grams_add_split(g, text, len, fv_grams_add_word, err); }
 
 fv_status fv_grams_add_characters(fv_grams *g, const char *text, size_t len, fv_err *err)
 {

@@ -43,6 +43,9 @@ fv_status fv_grams_add_characters(fv_grams *grams, const char *text, size_t len,
 /* For rows of words that blanks do not cut: begin one, add its words. */
 fv_status fv_grams_begin_row(fv_grams *grams, fv_err *err);
 fv_status fv_grams_add_word(fv_grams *grams, const char *word, size_t len, fv_err *err);
+/* Adds a row: `add` is told what stands between blanks, and may cut it further. */
+typedef fv_status (*fv_grams_word_fn)(fv_grams *grams, const char *word, size_t len, fv_err *err);
+fv_status fv_grams_add_split(fv_grams *grams, const char *text, size_t len, fv_grams_word_fn add, fv_err *err);
 
 /* All rows are there. */
 fv_status fv_grams_start(fv_grams *grams, fv_err *err);
