@@ -236,7 +236,9 @@ static int64_t steps_of_epochs(const fv_training *t, double epochs)
 /* The weights at an epoch's end, if it is one of the last. */
 static void gather_mean(fv_training *t)
 {
-    if (!t->mean || t->recipe.steps - t->step >= steps_of_epochs(t, t->recipe.average)) return;
+    if (!t->mean) return;
+    int64_t each = steps_of_epochs(t, 1), ends_to_come = (t->recipe.steps - t->step + each - 1) / each; /* the last epoch may be a part of one */
+    if (ends_to_come >= t->recipe.average) return;
     fv_add_rows(t->mean, t->params->n_floats, t->mean, t->params->n_floats, t->params->block, t->params->n_floats, 1, t->params->n_floats, t->pool);
     t->n_mean++;
 }
