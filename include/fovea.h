@@ -480,10 +480,16 @@ FV_API void fv_report_free(fv_report *report);
 
 /* ---- Other programs' models --------------------------------------------------------------- */
 
+typedef struct fv_convert_options {
+    size_t size;
+    bool bf16; /* weights are rounded to the nearest bfloat16, ties to even: half the bytes. IN may be a model folder of ours then; default false */
+} fv_convert_options;
+
+FV_API void fv_convert_options_init(fv_convert_options *options);
 /* Makes the model folder OUT of a translator of CTranslate2 in the folder IN (model.bin and vocabularies): all or
  * nothing, and nothing that is there already is overwritten. Weights of 8 and 16 bits become float32. What is not
  * supported is FV_E_FORMAT and named. */
-FV_API fv_status fv_convert(const char *in, const char *out, fv_err *err);
+FV_API fv_status fv_convert(const char *in, const char *out, const fv_convert_options *options, fv_err *err);
 
 /* ---- Benchmarks --------------------------------------------------------------------------- */
 

@@ -68,3 +68,22 @@ void fv_dtype_widen(float *to, const void *from, fv_dtype dtype, int64_t n)
         to[i] = dtype == FV_F16 ? widen_half(h) : from_bits((uint32_t)h << 16);
     }
 }
+
+/* The trap: adding half of the last place carries a NaN of small payload over to infinity. */
+static uint16_t round_bf16(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    if ((bits & 0x7fffffff) > 0x7f800000) return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+void fv_dtype_round_bf16(uint16_t *to, const void *from, fv_dtype dtype, int64_t n)
+{
+    const uint8_t *at = from;
+    for (int64_t i = 0; i < n; i++) {
+        float f;
+        fv_dtype_widen(&f, at + (size_t)i * fv_dtype_bytes(dtype), dtype, 1);
+        to[i] = round_bf16(f);
+    }
+}

@@ -24,5 +24,7 @@ int fv_dtype_parse(const char *name); /* the dtype, or -1 */
 /* n numbers of a type that `widens` to float32, exactly: F32, F16, BF16. `from` need not be aligned. */
 bool fv_dtype_widens(fv_dtype dtype);
 void fv_dtype_widen(float *to, const void *from, fv_dtype dtype, int64_t n);
+/* The nearest bfloat16 of n numbers of a type that widens; of two the even one. NaN stays NaN. */
+void fv_dtype_round_bf16(uint16_t *to, const void *from, fv_dtype dtype, int64_t n);
 
 #endif

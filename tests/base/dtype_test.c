@@ -52,6 +52,29 @@ static void short_floats_widen_exactly(void **state)
     for (int i = 0; i < FV_DTYPE_COUNT; i++) assert_int_equal(fv_dtype_widens((fv_dtype)i), i == FV_F32 || i == FV_F16 || i == FV_BF16);
 }
 
+static void rounding_is_to_nearest_even(void **state)
+{
+    (void)state;
+    static const uint32_t bits[] = {
+        0x3f800000, 0x3f807fff, 0x3f808000, 0x3f808001, 0x3f818000, 0xbf818000, /* 1; below half, half to even, above half; half to even, up */
+        0x00000001, 0x80000000, 0x0000ffff, 0x7f7fffff, 0x7f800000, 0xff800000, /* tiny, -0, tiny up; the largest number; infinities */
+        0x7f800001, 0xffc00000, 0x7fffffff,                                     /* no numbers */
+    };
+    static const uint16_t expected[] = {
+        0x3f80, 0x3f80, 0x3f80, 0x3f81, 0x3f82, 0xbf82,
+        0x0000, 0x8000, 0x0001, 0x7f80, 0x7f80, 0xff80,
+        0x7fc0, 0xffc0, 0x7fff,
+    };
+    uint16_t got[15];
+    char shifted[1 + sizeof bits]; /* files align nothing */
+    memcpy(shifted + 1, bits, sizeof bits);
+    fv_dtype_round_bf16(got, shifted + 1, FV_F32, 15);
+    for (int i = 0; i < 15; i++) assert_int_equal(got[i], expected[i]);
+    static const uint16_t half[] = {0x3c00, 0x3c01, 0x3c0c, 0x7e00}, rounded[] = {0x3f80, 0x3f80, 0x3f82, 0x7fc0};
+    fv_dtype_round_bf16(got, half, FV_F16, 4);
+    assert_memory_equal(got, rounded, sizeof rounded);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -59,6 +82,7 @@ int main(void)
         cmocka_unit_test(sizes_are_the_format_s),
         cmocka_unit_test(unknown_names_are_refused),
         cmocka_unit_test(short_floats_widen_exactly),
+        cmocka_unit_test(rounding_is_to_nearest_even),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -49,6 +49,20 @@ expect_equal "long input stays in order" "$("$fovea" translate numbers many | ck
 
 expect_equal "a shortlist has the words that are needed" "$("$fovea" translate numbers lines --shortlist)" "$from_file"
 
+# ---- In half the bytes ----
+
+split "$fovea" convert numbers small --bf16
+expect_status "a model is stored in two bytes a weight" 0
+expect_match "and the program says so" "$messages" '^small: done; its weights take two bytes each$'
+expect_equal "it translates as before" "$("$fovea" translate small lines)" "$from_file"
+size() { wc -c < "$1/model.safetensors" | tr -d ' '; }
+header=20000 # at most; it lists the same tensors in both
+if [ $(($(size small) * 2)) -lt $(($(size numbers) + header)) ]; then ok "and is half as large"; else not_ok "and is half as large" "$(size numbers), then $(size small)"; fi
+split "$fovea" convert small again --bf16
+expect_status "once is enough" 2
+split "$fovea" convert numbers again
+expect_match "without --bf16 there is nothing to do" "$messages" 'numbers: no model\.bin; .* needs no conversion; --bf16'
+
 # ---- Tables, n-best, prefixes ----
 
 printf 'id\tsrc\tstart\n7\tone two\t六\n' > table.tsv
