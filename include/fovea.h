@@ -89,6 +89,7 @@ typedef struct fv_columns {
     const char *label;   /* default "label"; NULL: labels are not read */
     bool label_optional; /* a file without the label column is fine */
     bool skip_bad;       /* count bad rows instead of failing at the first */
+    bool tell_bad;       /* with skip_bad: fv_reader_next says 2 where one stood */
 } fv_columns;
 
 FV_API void fv_columns_init(fv_columns *columns);
@@ -103,7 +104,7 @@ typedef struct fv_row {
 typedef struct fv_reader fv_reader;
 
 FV_API fv_reader *fv_reader_open(const char *path, const fv_columns *columns, fv_err *err);
-/* 1: a row; 0: the end; negative: an fv_status. */
+/* 1: a row; 0: the end; negative: an fv_status; with tell_bad also 2: a bad row, of which row->line says where and err why. */
 FV_API int fv_reader_next(fv_reader *reader, fv_row *row, fv_err *err);
 /* Rows left out under skip_bad, and the first one's message ("" if none). */
 FV_API int64_t fv_reader_skipped(const fv_reader *reader, const char **first);

@@ -1,5 +1,6 @@
 /* Texts in, answers out, chunk after chunk in constant memory: what classify, tag and translate share. The command says how a
- * chunk is answered and printed; opening, reading, the hint to who types, and what is said of lost rows at the end are here. */
+ * chunk is answered and printed; opening, reading, the hint to who types, bad texts, and what is said of lost rows at the end are
+ * here. */
 #ifndef CLI_ANSWERS_H
 #define CLI_ANSWERS_H
 
@@ -13,8 +14,10 @@ typedef struct cli_answers {
     const char *long_texts; /* what happened to texts longer than the model: "were cut" */
     /* Before the first chunk; NULL: nothing to do. */
     fv_status (*begin)(void *user, fv_session *session, fv_err *err);
-    /* Answers the chunk, whose texts it may change, and prints. stdout is flushed after it. */
-    fv_status (*answer)(void *user, fv_session *session, cli_chunk *chunk, fv_err *err);
+    /* Answers the chunk, whose texts it may change, and prints: for each text, cli_rows_print_bad for one that was left out. FV_E_INPUT
+     * before anything is printed when one of the texts is at fault: it is then called with parts of the chunk. Also called
+     * with no texts at first, to hear what the model has against it. stdout is flushed after it. */
+    fv_status (*answer)(void *user, fv_session *session, const cli_chunk *chunk, fv_err *err);
     void *user;
 } cli_answers;
 

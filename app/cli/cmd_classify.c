@@ -27,7 +27,7 @@ static const cli_option options[] = {
     {"text", "COL", "column of the text, which makes any input a table; a,b joins two with a line break", AT(rows.text)},
     {"text2", "COL", "column of the second text of a pair", AT(rows.text2)},
     {"lines", NULL, "each line is a text, whatever the file is called", AT(rows.lines)},
-    {"skip-bad", NULL, "leave out bad rows, and count them, instead of failing at the first", AT(rows.skip_bad)},
+    {"skip-bad", NULL, "answer a bad row with an empty line, and count it, instead of failing at the first", AT(rows.skip_bad)},
 };
 
 static void init(void *user)
@@ -107,13 +107,14 @@ static json_t *row_json(const struct printer *p, const fv_label *best)
     return json_pack("{s:s, s:o, s:o}", "label", best->name, "score", cli_json_real((double)best->score), "scores", scores_json(p, best));
 }
 
-static fv_status answer(void *user, fv_session *session, cli_chunk *chunk, fv_err *err)
+static fv_status answer(void *user, fv_session *session, const cli_chunk *chunk, fv_err *err)
 {
     struct printer *p = user;
     fv_status status = fv_classify(session, chunk->texts, chunk->n, p->asked, p->labels, err);
     for (size_t i = 0; i < chunk->n && status == FV_OK; i++) {
         const fv_label *best = p->labels + i * (size_t)p->asked;
-        if (p->json) status = cli_json_line(row_json(p, best), err);
+        if (chunk->bad[i]) status = cli_rows_print_bad(chunk, i, p->json, err);
+        else if (p->json) status = cli_json_line(row_json(p, best), err);
         else print_text(p, best);
     }
     return status;
@@ -160,8 +161,8 @@ const cli_command cli_classify = {
             "the number. A line that is typed, or written by a program that waits, is answered at once.\n\n"
             "A file named .tsv, .csv or .jsonl (also .gz) is a table with a column `text`. Anything else, stdin included, is plain lines, "
             "a text on each, an empty one too, so that line numbers hold; --text makes it a table. A table on stdin tells its kind by its "
-            "first line. Texts are UTF-8 without NUL bytes: another row is an error that names its line and byte, and is left out and counted "
-            "with --skip-bad, so that answers are then fewer than lines.\n\n"
+            "first line. Texts are UTF-8 without NUL bytes: another row ends the work, once all before it are answered, by an error that names "
+            "its line and byte. With --skip-bad it is counted, and an empty line or {\"error\":…} is its answer: line numbers hold.\n\n"
             "With --json a line is\n"
             "  {\"label\":…,\"score\":…,\"scores\":{…}}     the K best in scores\n"
             "  {\"labels\":[…],\"scores\":{…}}            if several may hold\n"

@@ -362,8 +362,8 @@ static fv_status explain(const struct args *args, fv_session *session, fv_err *e
     struct answer a = {.session = session, .kind = fv_session_labels(session), .text = {.text = args->input, .text2 = args->input2, .len = strlen(args->input)}};
     fv_status status;
     if (args->input2) a.text.len2 = strlen(args->input2);
-    FV_TRY(find_label(&a, args->label, err));
     FV_TRY(fv_classify(session, &a.text, 1, 1, &a.best, err));
+    FV_TRY(find_label(&a, args->label, err));
     for (size_t i = 0; i < FV_COUNT(methods); i++)
         if (methods[i].fits(session)) FV_TRY(methods[i].ask(&a, session, err));
     FV_TRY(args->common.json ? cli_json_line(answer_json(&a), err) : print_answer(&a, err));

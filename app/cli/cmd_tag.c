@@ -22,7 +22,7 @@ static const cli_option options[] = {
     {"head", "NAME", "which head answers, of a model with several", AT(session.head)},
     {"text", "COL", "column of the text, which makes any input a table", AT(rows.text)},
     {"lines", NULL, "each line is a text, whatever the file is called", AT(rows.lines)},
-    {"skip-bad", NULL, "leave out bad rows, and count them, instead of failing at the first", AT(rows.skip_bad)},
+    {"skip-bad", NULL, "answer a bad row with an empty line, and count it, instead of failing at the first", AT(rows.skip_bad)},
 };
 
 static void init(void *user)
@@ -82,12 +82,13 @@ struct printer {
     fv_tagged answers[CLI_CHUNK];
 };
 
-static fv_status answer(void *user, fv_session *session, cli_chunk *chunk, fv_err *err)
+static fv_status answer(void *user, fv_session *session, const cli_chunk *chunk, fv_err *err)
 {
     struct printer *p = user;
     fv_status status = fv_tag(session, chunk->texts, chunk->n, p->answers, err);
     for (size_t i = 0; i < chunk->n && status == FV_OK; i++) {
-        if (p->json) status = cli_json_line(answer_json(&chunk->texts[i], &p->answers[i]), err);
+        if (chunk->bad[i]) status = cli_rows_print_bad(chunk, i, p->json, err);
+        else if (p->json) status = cli_json_line(answer_json(&chunk->texts[i], &p->answers[i]), err);
         else print_words(&chunk->texts[i], &p->answers[i]);
     }
     return status;
@@ -116,7 +117,8 @@ const cli_command cli_tag = {
     .text = "Prints each word with its tag, a tab between them, and an empty line after each text. Words are what stands between spaces, "
             "as in training: a model that learned full stops as words of their own wants them apart here too.\n\n"
             "A file named .tsv, .csv, .jsonl, .conll, .iob or .bio (also .gz) is a table with a column `text`, which in CoNLL files is a "
-            "sentence's words. Anything else, stdin included, is plain lines, a text on each; --text makes it a table.\n\n"
+            "sentence's words. Anything else, stdin included, is plain lines, a text on each; --text makes it a table. A bad row ends the work, "
+            "once all before it are answered; with --skip-bad it is counted, and its answer is that of a text without words, or {\"error\":…}.\n\n"
             "With --json a line is\n"
             "  {\"words\":[…],\"tags\":[…],\"scores\":[…],\"spans\":[…]}\n"
             "and what tags like B-PLACE I-PLACE spell is a span, its place in bytes of the text:\n"

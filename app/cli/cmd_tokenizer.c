@@ -172,7 +172,7 @@ static const cli_option encode_options[] = {
     {"special", NULL, "add the tokens that a model's input starts and ends with", ENCODE_AT(special)},
     {"text", "COL", "column of the text, which makes any input a table", ENCODE_AT(rows.text)},
     {"lines", NULL, "each line is a text, whatever the file is called", ENCODE_AT(rows.lines)},
-    {"skip-bad", NULL, "leave out bad rows, and count them, instead of failing at the first", ENCODE_AT(rows.skip_bad)},
+    {"skip-bad", NULL, "answer a bad row with {\"error\":…}, and count it, instead of failing at the first", ENCODE_AT(rows.skip_bad)},
 };
 
 static void encode_init(void *user)
@@ -202,20 +202,17 @@ static fv_status encode_all(const struct encode_args *args, const fv_tokenizer *
 {
     fv_encoding encoding = {0};
     fv_status status = FV_OK;
-    cli_chunk *chunk = fv_alloc(sizeof *chunk, err);
-    if (!chunk) return FV_E_MEMORY;
-    for (;;) {
-        FV_TRY(cli_rows_next(rows, chunk, err));
-        if (chunk->n == 0) break;
-        for (size_t i = 0; i < chunk->n; i++) {
-            const fv_text *t = &chunk->texts[i];
+    for (cli_chunk chunk;;) {
+        FV_TRY(cli_rows_next(rows, &chunk, err));
+        if (chunk.n == 0) break;
+        for (size_t i = 0; i < chunk.n; i++) {
+            const fv_text *t = &chunk.texts[i];
             FV_TRY(fv_tokenizer_encode(tokenizer, t->text, t->len, NULL, 0, args->special, &encoding, err));
-            FV_TRY(cli_json_line(encoding_json(tokenizer, &encoding), err));
+            FV_TRY(chunk.bad[i] ? cli_rows_print_bad(&chunk, i, true, err) : cli_json_line(encoding_json(tokenizer, &encoding), err));
         }
         FV_TRY(cli_flush(err));
     }
 done:
-    fv_free(chunk);
     fv_encoding_release(&encoding);
     return status;
 }
@@ -349,20 +346,17 @@ static fv_status decode_all(const struct decode_args *args, const fv_tokenizer *
     char where[300];
     long long line = 0;
     fv_status status = FV_OK;
-    cli_chunk *chunk = fv_alloc(sizeof *chunk, err);
-    if (!chunk) return FV_E_MEMORY;
-    for (;;) {
-        FV_TRY(cli_rows_next(rows, chunk, err));
-        if (chunk->n == 0) break;
-        for (size_t i = 0; i < chunk->n; i++) {
+    for (cli_chunk chunk;;) {
+        FV_TRY(cli_rows_next(rows, &chunk, err));
+        if (chunk.n == 0) break;
+        for (size_t i = 0; i < chunk.n; i++) {
             snprintf(where, sizeof where, "%.250s:%lld", strcmp(args->file, "-") ? args->file : "stdin", ++line);
-            FV_TRY(decode_line(args, tokenizer, &chunk->texts[i], where, &ids, err));
+            FV_TRY(decode_line(args, tokenizer, &chunk.texts[i], where, &ids, err));
         }
         FV_TRY(cli_flush(err));
     }
 done:
     fv_free(ids.items);
-    fv_free(chunk);
     return status;
 }
 

@@ -1,9 +1,4 @@
-/* fovea translate: texts into another language, in order, as they come in. What the model read for each word is drawn by picture.c.
- *
- * A bad text must not hide those before it: when a chunk is refused its texts are asked for one by one, so that all that stand
- * before the bad one are answered and the message can name its line. */
-#include <string.h>
-
+/* fovea translate: texts into another language, in order, as they come in. What the model read for each word is drawn by picture.c. */
 #include "cli/answers.h"
 #include "cli/commands.h"
 #include "cli/picture.h"
@@ -28,7 +23,7 @@ static const cli_option operands[] = {
 static const cli_option options[] = {
     {"src", "COL", "column of the text, which makes any input a table; src in tables if not given", AT(rows.text)},
     {"lines", NULL, "each line is a text, whatever the file is called", AT(rows.lines)},
-    {"skip-bad", NULL, "leave out bad rows, and count them, instead of failing at the first", AT(rows.skip_bad)},
+    {"skip-bad", NULL, "answer a bad row with an empty line, and count it, instead of failing at the first", AT(rows.skip_bad)},
     {"beam", "N", "hypotheses kept while searching; 1: the likeliest token each time", AT(o.beam), .low = 1, .high = 1000},
     {"nbest", "N", "translations of each text, best first, at most --beam", AT(o.nbest), .low = 1, .high = 1000},
     {"length-penalty", "X", "log-probabilities are divided by the length to this power: more likes longer", AT(o.length_penalty), .low = 0, .high = 10},
@@ -130,50 +125,32 @@ static fv_status print_text(const struct printer *p, const fv_text *text, const 
 
 /* ---- Chunks ---- */
 
-static fv_status print_all(struct printer *p, const fv_text *texts, size_t n, fv_err *err)
+static fv_status print_all(struct printer *p, const cli_chunk *chunk, fv_err *err)
 {
     fv_status status = FV_OK;
-    for (size_t i = 0; i < n && status == FV_OK; i++) {
+    bool json = p->args->common.json;
+    for (size_t i = 0; i < chunk->n && status == FV_OK; i++) {
         const fv_translation *found = p->found + i * p->nbest;
         p->texts++;
         p->cut += found->cut;
-        status = p->args->common.json ? cli_json_line(text_json(p, &texts[i], found), err) : print_text(p, &texts[i], found, err);
+        if (chunk->bad[i]) status = cli_rows_print_bad(chunk, i, json, err);
+        else status = json ? cli_json_line(text_json(p, &chunk->texts[i], found), err) : print_text(p, &chunk->texts[i], found, err);
     }
     return status;
 }
 
-/* The library counts the texts of a call; a person looks for a line. */
-static fv_status name_line(const cli_chunk *chunk, size_t i, fv_err *err)
-{
-    static const char counted[] = "text 1: ";
-    fv_err said = *err;
-    size_t skip = strncmp(said.text, counted, sizeof counted - 1) == 0 ? sizeof counted - 1 : 0;
-    return FV_FAIL(err, said.status, "%s:%lld: %s", chunk->name, (long long)chunk->lines[i], said.text + skip);
-}
-
-static fv_status answer_singly(struct printer *p, fv_session *session, const cli_chunk *chunk, fv_err *err)
-{
-    for (size_t i = 0; i < chunk->n; i++) {
-        if (fv_translate(session, &chunk->texts[i], 1, &p->args->o, p->found, err)) return name_line(chunk, i, err);
-        fv_status status = print_all(p, &chunk->texts[i], 1, err);
-        if (status) return status;
-    }
-    return FV_OK;
-}
-
-static fv_status answer(void *user, fv_session *session, cli_chunk *chunk, fv_err *err)
+static fv_status answer(void *user, fv_session *session, const cli_chunk *chunk, fv_err *err)
 {
     struct printer *p = user;
-    for (size_t i = 0; i < chunk->n && p->args->prefix; i++) chunk->texts[i].text2 = p->args->prefix;
+    for (size_t i = 0; i < chunk->n && p->args->prefix; i++) chunk->texts[i].text2 = chunk->bad[i] ? NULL : p->args->prefix;
     fv_status status = fv_translate(session, chunk->texts, chunk->n, &p->args->o, p->found, err);
-    if (status == FV_E_INPUT) return answer_singly(p, session, chunk, err);
-    return status ? status : print_all(p, chunk->texts, chunk->n, err);
+    return status ? status : print_all(p, chunk, err);
 }
 
 static fv_status begin(void *user, fv_session *session, fv_err *err)
 {
+    (void)session;
     struct printer *p = user;
-    if (fv_session_labels(session) != FV_LABELS_TEXT) return fv_translate(session, NULL, 0, &p->args->o, NULL, err); /* says why not */
     p->found = fv_alloc_zero(CLI_CHUNK * p->nbest, sizeof *p->found, err);
     return p->found ? FV_OK : FV_E_MEMORY;
 }
@@ -209,7 +186,9 @@ const cli_command cli_translate = {
     .text = "Prints one line for each text, in order: its translation. An empty line gives an empty line, so that line numbers hold. "
             "With --nbest N the N best, each after the text's number and a score (mean log-probability of a token), parted by tabs.\n\n"
             "A file named .tsv, .csv or .jsonl (also .gz) is a table with a column `src`. Anything else, stdin included, is plain lines; --src "
-            "makes it a table. A text longer than the model is an error that names its line, or with --long split is translated in parts.\n\n"
+            "makes it a table. A row that is not UTF-8 ends the work, once all before it are translated, by an error that names its line; so does a "
+            "text longer than the model, unless --long split has it translated in parts. With --skip-bad such rows are counted instead, and an "
+            "empty line or {\"error\":…} stands for each: translations and texts stay side by side.\n\n"
             "--align draws under each translation how much each of its words (down) attended to each word of the text (across): "
             "blank, ░, ▒, ▓ and █ from nothing to all. Where that is too wide, each word is followed by the one it attended to most. Words "
             "are what stands between spaces, or one Chinese character.\n\n"

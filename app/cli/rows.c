@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/record.h"
 #include "cli/rows.h"
 #include "cli/term.h"
 
@@ -21,10 +22,14 @@ struct cli_rows {
     fv_buf buf;          /* bytes read: those before `at` are used up */
     size_t at, searched; /* no line break lies in at .. searched */
     int64_t line;
-    bool skip_bad, any_bytes; /* of plain lines */
+    bool skip_bad, any_bytes;
     int64_t skipped;
     fv_err first_bad;
+    fv_err failure;      /* what ended the reading, told when the rows before it were given */
     fv_arena arena;      /* the texts of the present chunk */
+    fv_text texts[CLI_CHUNK];
+    int64_t lines[CLI_CHUNK];
+    const char *bad[CLI_CHUNK];
 };
 
 static bool ends_with(const char *text, size_t len, const char *end)
@@ -100,6 +105,22 @@ static fv_status keep_text(cli_rows *rows, const char *text, size_t len, const c
     return *out ? FV_OK : FV_E_MEMORY;
 }
 
+fv_status cli_rows_leave_out(cli_rows *rows, const cli_chunk *chunk, size_t i, const fv_err *why, fv_err *err)
+{
+    chunk->texts[i] = (fv_text){.text = ""};
+    if (rows->skipped++ == 0) rows->first_bad = *why;
+    return keep_text(rows, why->text, strlen(why->text), &chunk->bad[i], err);
+}
+
+/* The place behind the chunk's last, for what stands at `line`. */
+static fv_text *next_place(cli_rows *rows, const cli_chunk *chunk, int64_t line)
+{
+    rows->lines[chunk->n] = line;
+    rows->bad[chunk->n] = NULL;
+    rows->texts[chunk->n] = (fv_text){0};
+    return &rows->texts[chunk->n];
+}
+
 /* Says what tables say of such bytes. */
 static fv_status check_text(const cli_rows *rows, const char *text, size_t len, const char *advice, fv_err *err)
 {
@@ -113,23 +134,17 @@ static fv_status check_text(const cli_rows *rows, const char *text, size_t len, 
                    text[at] ? "is not UTF-8" : "is a NUL byte", fv_show(&shown, text + from, rest < 40 ? rest : 40), advice);
 }
 
-/* The line that was taken, as the chunk's next text, unless it is bad and such lines are skipped. */
+/* The line that was taken, as the chunk's next text. */
 static fv_status add_line(cli_rows *rows, cli_chunk *chunk, const char *text, size_t len, fv_err *err)
 {
     fv_err bad;
     size_t mark = rows->line == 1 && len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
-    fv_text *t = &chunk->texts[chunk->n];
-    *t = (fv_text){.len = len - mark};
-    if (!rows->skip_bad) {
-        fv_status status = check_text(rows, text, len, "; or pass --skip-bad to leave such rows out", err);
-        if (status) return status;
-    } else if (check_text(rows, text, len, "", &bad)) {
-        if (rows->skipped++ == 0) rows->first_bad = bad;
-        return FV_OK;
-    }
-    fv_status status = keep_text(rows, text + mark, t->len, &t->text, err);
-    chunk->lines[chunk->n] = rows->line;
-    if (status == FV_OK) chunk->n++;
+    fv_status status = check_text(rows, text, len, rows->skip_bad ? "" : "; or pass --skip-bad to leave such rows out", &bad);
+    if (status && !rows->skip_bad) return FV_FAIL(err, status, "%s", bad.text);
+    fv_text *t = next_place(rows, chunk, rows->line);
+    t->len = len - mark;
+    status = status ? cli_rows_leave_out(rows, chunk, chunk->n, &bad, err) : keep_text(rows, text + mark, t->len, &t->text, err);
+    chunk->n += status == FV_OK;
     return status;
 }
 
@@ -179,28 +194,43 @@ static fv_status open_table(cli_rows *rows, const char *path, const cli_rows_opt
     if (options->text) columns.text = options->text;
     columns.text2 = options->text2;
     columns.label = NULL;
-    columns.skip_bad = options->skip_bad;
+    columns.skip_bad = columns.tell_bad = options->skip_bad;
     rows->any_stdin = strcmp(path, "-") == 0;
     rows->reader = fv_reader_open(path, &columns, err);
     return rows->reader ? FV_OK : err->status;
 }
 
+static fv_status add_row(cli_rows *rows, cli_chunk *chunk, const fv_row *row, fv_err *err)
+{
+    fv_text *t = next_place(rows, chunk, row->line);
+    t->len = row->text_len, t->len2 = row->text2_len;
+    fv_status status = keep_text(rows, row->text, row->text_len, &t->text, err);
+    if (!status && row->text2) status = keep_text(rows, row->text2, row->text2_len, &t->text2, err);
+    chunk->n += status == FV_OK;
+    return status;
+}
+
+static fv_status add_bad_row(cli_rows *rows, cli_chunk *chunk, const fv_row *row, const fv_err *why, fv_err *err)
+{
+    next_place(rows, chunk, row->line);
+    fv_status status = cli_rows_leave_out(rows, chunk, chunk->n, why, err);
+    chunk->n += status == FV_OK;
+    return status;
+}
+
 static fv_status next_rows(cli_rows *rows, cli_chunk *chunk, fv_err *err)
 {
     fv_row row;
-    while (chunk->n < CLI_CHUNK) {
+    fv_err bad;
+    fv_status status = FV_OK;
+    while (chunk->n < CLI_CHUNK && status == FV_OK) {
         if (chunk->n && rows->any_stdin && !ready(STDIN_FILENO)) break;
-        int got = fv_reader_next(rows->reader, &row, err);
-        if (got < 0) return (fv_status)got;
+        int got = fv_reader_next(rows->reader, &row, &bad);
         if (got == 0) break;
-        chunk->lines[chunk->n] = row.line;
-        fv_text *t = &chunk->texts[chunk->n++];
-        *t = (fv_text){.len = row.text_len, .len2 = row.text2_len};
-        fv_status status = keep_text(rows, row.text, row.text_len, &t->text, err);
-        if (!status && row.text2) status = keep_text(rows, row.text2, row.text2_len, &t->text2, err);
-        if (status) return status;
+        if (got < 0) return FV_FAIL(err, bad.status, "%s", bad.text);
+        status = got == 1 ? add_row(rows, chunk, &row, err) : add_bad_row(rows, chunk, &row, &bad, err);
     }
-    return FV_OK;
+    return status;
 }
 
 /* ---- Both ---- */
@@ -228,23 +258,23 @@ cli_rows *cli_rows_open(const char *path, const cli_rows_options *options, fv_er
 fv_status cli_rows_next(cli_rows *rows, cli_chunk *chunk, fv_err *err)
 {
     fv_arena_reset(&rows->arena);
-    chunk->n = 0;
-    chunk->name = rows->name;
-    return rows->reader ? next_rows(rows, chunk, err) : next_lines(rows, chunk, err);
+    *chunk = (cli_chunk){.name = rows->name, .texts = rows->texts, .lines = rows->lines, .bad = rows->bad};
+    if (rows->failure.status == FV_OK) (rows->reader ? next_rows : next_lines)(rows, chunk, &rows->failure);
+    if (rows->failure.status == FV_OK || chunk->n > 0) return FV_OK;
+    return FV_FAIL(err, rows->failure.status, "%s", rows->failure.text);
 }
 
-int64_t cli_rows_skipped(const cli_rows *rows, const char **first)
+fv_status cli_rows_print_bad(const cli_chunk *chunk, size_t i, bool json, fv_err *err)
 {
-    *first = rows->first_bad.text;
-    return rows->reader ? fv_reader_skipped(rows->reader, first) : rows->skipped;
+    if (json) return cli_json_line(json_pack("{s:o}", "error", cli_json_text(chunk->bad[i], strlen(chunk->bad[i]))), err);
+    putchar('\n');
+    return FV_OK;
 }
 
 void cli_rows_say_skipped(const cli_rows *rows)
 {
-    const char *first;
     cli_count count;
-    int64_t skipped = cli_rows_skipped(rows, &first);
-    if (skipped) fprintf(stderr, "fovea: %s bad rows were left out, the first: %s\n", cli_show_count(&count, skipped), first);
+    if (rows->skipped) fprintf(stderr, "fovea: %s bad rows were left out, the first: %s\n", cli_show_count(&count, rows->skipped), rows->first_bad.text);
 }
 
 void cli_rows_close(cli_rows *rows)

@@ -204,6 +204,7 @@ fv_reader *fv_reader_open(const char *path, const fv_columns *columns, fv_err *e
     fv_reader *r = fv_alloc_zero(1, sizeof *r, err);
     if (!r) return NULL;
     r->skip_bad = columns->skip_bad;
+    r->tell_bad = columns->tell_bad;
     if (copy_wants(r, columns, err) == FV_OK && start_reading(r, path, err) == FV_OK) return r;
     fv_reader_close(r);
     return NULL;
@@ -257,6 +258,10 @@ int fv_reader_next(fv_reader *r, fv_row *row, fv_err *err)
         if (rc < 0) return FV_FAIL(err, bad.status, "%s", bad.text);
         if (!r->skip_bad) return give_bad(r, &bad, "; or pass --skip-bad to leave such rows out", err);
         skip(r, &bad);
+        if (!r->tell_bad) continue;
+        *row = (fv_row){.line = r->at_line};
+        give_bad(r, &bad, "", err);
+        return 2;
     }
 }
 

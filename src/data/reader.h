@@ -37,7 +37,7 @@ struct fv_reader {
     char *path, *names;                /* copies; wants point into names */
     fv_want wants[FV_TEXT_COLUMNS + 2];/* the parts of the text, then the second text, then the label */
     int n_wants, n_text, text2, label; /* text2, label: places in wants, or -1 */
-    bool skip_bad;
+    bool skip_bad, tell_bad;
     int64_t at_line;                   /* where an error of this row is */
     fv_buf text;                       /* several columns joined */
     fv_buf words, made;                /* the formats': a text of single words, a label put together */

@@ -126,6 +126,7 @@ fv_status fv_attention_words(fv_session *s, const fv_text *text, const fv_word *
     fv_sampler sampler = {0};
     int64_t offsets[2] = {0, 0};
     *n = 0;
+    if (s->head->kind == FV_LABELS_TEXT) return FV_FAIL(err, FV_E_ARGUMENT, "%s gives texts no labels: %s", s->model->folder, fv_labels_does(s->head->kind));
     FV_TRY(fv_prepare_one(&s->encoding, s->model->tokenizer, s->model->net.encoder.config.max_len, text, &s->cut, err));
     offsets[1] = (int64_t)s->encoding.n;
     fv_token_rows rows = {.ids = s->encoding.ids, .types = s->encoding.types, .offsets = offsets, .n = 1, .max_len = (int)s->encoding.n};

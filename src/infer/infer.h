@@ -117,7 +117,7 @@ fv_status fv_head_from_json(fv_head *head, const json_t *tree, const char *where
 fv_status fv_head_set_name(fv_head *head, const char *name, const char *where, fv_err *err);
 void fv_head_count_outputs(fv_head *head); /* from its kind and labels */
 void fv_head_release(fv_head *head);
-const char *fv_labels_does(fv_labels kind); /* what such a model is for, and the command: "it translates (fovea translate)" */
+const char *fv_labels_does(fv_labels kind); /* what such a model is for, and the command: "it tags words; use `fovea tag`" */
 const char *fv_labels_name(fv_labels kind); /* "single" | "multi" | "regression" | "tags" | "none" | "text" */
 const char *fv_task_name(const fv_network *net); /* "classify" | "tag" | "mlm" | "multi" | "translate": how fovea.json and `fovea train` call it */
 

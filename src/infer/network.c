@@ -11,10 +11,10 @@ const char *fv_labels_name(fv_labels kind) { return kind_names[kind]; }
 const char *fv_labels_does(fv_labels kind)
 {
     switch (kind) {
-    case FV_LABELS_TEXT: return "it translates (fovea translate, with --align to see what it read)";
-    case FV_LABELS_TAGS: return "it tags words (fovea tag)";
-    case FV_LABELS_NONE: return "it guesses missing words";
-    default: return "it labels texts (fovea classify)";
+    case FV_LABELS_TEXT: return "it is a translator; use `fovea translate`, with --align to see what it read";
+    case FV_LABELS_TAGS: return "it tags words; use `fovea tag`";
+    case FV_LABELS_NONE: return "it guesses missing words; `fovea train` starts others from it (--from)";
+    default: return "it labels texts; use `fovea classify`";
     }
 }
 

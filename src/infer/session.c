@@ -162,7 +162,8 @@ fv_status fv_session_logits(fv_session *s, const fv_text *texts, size_t n, float
     fv_token_rows rows = {0};
     fv_feature_rows features = {0};
     fv_sampler sampler = {0};
-    if (s->head->weights.place != FV_HEAD_TEXT) return FV_FAIL(err, FV_E_ARGUMENT, "%s: answers no questions about whole texts: %s", m->folder, fv_labels_does(s->head->kind));
+    if (s->head->weights.place != FV_HEAD_TEXT) return FV_FAIL(err, FV_E_ARGUMENT, "%s gives texts no labels: %s", m->folder, fv_labels_does(s->head->kind));
+    if (n == 0) return FV_OK;
     FV_TRY(fv_prepare_rows(&rows, m->tokenizer, m->net.encoder.config.max_len, texts, n, &s->encoding, &s->cut, err));
     if (s->head->has_wide) FV_TRY(fv_prepare_features(&features, &s->head->wide, texts, n, &s->ngrams, err));
     FV_TRY(fv_sampler_init(&sampler, &rows, s->batch_tokens, 0, err));
@@ -176,7 +177,6 @@ done:
 
 fv_status fv_classify_scores(fv_session *s, const fv_text *texts, size_t n, float *out, fv_err *err)
 {
-    if (n == 0) return FV_OK;
     fv_status status = fv_session_logits(s, texts, n, out, NULL, NULL, err);
     if (status == FV_OK) fv_infer_scores(s->head, out, n);
     return status;

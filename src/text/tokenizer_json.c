@@ -441,12 +441,20 @@ fv_tokenizer *fv_tokenizer_parse(const char *text, size_t len, const char *where
     return from_tree(fv_json_parse(text, len, where, err), where, err);
 }
 
+/* A translator's folder has a tokenizer for each side. */
+static bool is_translator(const char *path)
+{
+    char file[FV_PATH_MAX];
+    return fv_path_join(file, path, "source.spm", NULL) == FV_OK && fv_file_exists(file);
+}
+
 fv_tokenizer *fv_tokenizer_open(const char *path, fv_err *err)
 {
     char file[FV_PATH_MAX];
     if (fv_sentencepiece_is(path)) return fv_sentencepiece_open(path, err);
     if (fv_vocab_is(path)) return fv_vocab_open(path, err);
     if (fv_tokenizer_file(file, path, err) != FV_OK) return NULL;
+    if (is_translator(path) && !fv_file_exists(file)) return FV_FAIL(err, FV_E_ARGUMENT, "%s is a translator, which has two tokenizers; name one: source.spm or target.spm in it", path), NULL;
     return from_tree(fv_json_load(file, FILE_MAX, err), file, err);
 }
 

@@ -34,7 +34,7 @@ expect_match "its record says so" "$(cat models/shop/fovea.json)" '"from": "mode
 
 split "$fovea" classify models/body texts.txt
 expect_status "no labels are had from it" 2
-expect_match "and why" "$messages" 'answers no questions about whole texts'
+expect_match "and why" "$messages" 'models/body gives texts no labels: it guesses missing words; '
 learn --out models/bad --text body
 expect_status "a column that is not there" 3
 expect_match "is named" "$messages" 'no column "body"'

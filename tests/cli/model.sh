@@ -109,10 +109,24 @@ split sh -c 'printf "a\000b\n" | "$0" classify models/shop' "$fovea"
 expect_match "so are NUL bytes" "$messages" 'stdin:1: byte 2 \(0x00\) is a NUL byte'
 split "$fovea" classify models/shop odd --skip-bad
 expect_status "--skip-bad leaves them out" 0
-expect_equal "and nothing else" "$(echo "$out" | wc -l | tr -d ' ')" 3
+expect_equal "but keeps their places, with empty lines" "$(printf '%s\n' "$out" | awk '{ print $0 == "" ? "none" : "label" }' | tr '\n' ' ')" "label label label "
+expect_equal "with --json it says why" "$("$fovea" classify models/shop odd --skip-bad --json 2> /dev/null | cut -c 1-9 | tr '\n' ' ')" '{"label": {"label": {"label": {"error": {"error": {"error": '
+expect_match "it does" "$("$fovea" classify models/shop odd --skip-bad --json 2> /dev/null | sed -n 4p)" '^\{"error":"odd:4: byte 9 \(0xff\) is not UTF-8: .*; expected UTF-8 text"\}$'
 expect_match "they are counted" "$messages" '^fovea: 3 bad rows were left out, the first: odd:4: byte 9'
 expect_equal "a table says the same of a row" "$(printf 'text\nx\n\nok \346\210\221 b\377\376\n' > odd.tsv; "$fovea" classify models/shop odd.tsv 2>&1 > /dev/null | sed 's/odd.tsv/odd/')" \
     "$("$fovea" classify models/shop odd 2>&1 > /dev/null)"
+{ sed -n 1,300p many; printf '\377\n'; sed -n 1,300p many; } > spoilt
+split "$fovea" classify models/shop spoilt
+expect_status "a bad line after many good ones" 3
+expect_equal "those before it are answered" "$out" "$("$fovea" classify models/shop many | sed -n 1,300p)"
+expect_match "and it is named" "$messages" '^fovea: spoilt:301: byte 1 '
+{ echo text; sed -n 1,300p many; printf '\377\n'; sed -n 1,300p many; } > spoilt.tsv
+split "$fovea" classify models/shop spoilt.tsv
+expect_equal "of a table, too" "$out" "$("$fovea" classify models/shop many | sed -n 1,300p)"
+expect_match "and it is named there" "$messages" '^fovea: spoilt.tsv:302: byte 1 '
+split "$fovea" classify models/shop spoilt.tsv --skip-bad
+expect_equal "left out of a table it keeps its place" "$(printf '%s\n' "$out" | awk '$0 == "" { print NR, "of" } END { print NR }' | tr '\n' ' ')" "301 of 601 "
+expect_match "and is counted" "$messages" '^fovea: 1 bad rows were left out, the first: spoilt.tsv:302: byte 1 '
 split sh -c '"$0" classify models/shop many | head -n 1' "$fovea"
 expect_equal "a reader that leaves early is no news" "$messages" ""
 split "$fovea" classify models/shop test.tsv --text nothing

@@ -48,6 +48,13 @@ expect_match "--json" "$(echo 'Grace flew to  Bad Oslo .' | "$fovea" tag places 
 expect_equal "what tag writes, eval reads" "$("$fovea" eval places told.conll --json | grep -o '"f1":{"value":[0-9.]*' | head -n 1)" '"f1":{"value":1.0'
 expect_equal "an empty line is a text without words" "$(printf '\nto\n' | "$fovea" tag places | cut -f 1 | tr '\n' '|')" '|to||'
 
+printf 'to\n\377\nOslo\n' > odd
+split "$fovea" tag places odd
+expect_status "a line that is no text is bad input" 3
+expect_equal "those before it are answered" "$out" "$(echo to | "$fovea" tag places)"
+split "$fovea" tag places odd --skip-bad
+expect_equal "left out, it is answered as a text without words" "$(printf '%s\n' "$out" | cut -f 1 | tr '\n' '|')" 'to|||Oslo|'
+
 printf 'text\tlabel\nGrace flew\tB-person\n' > short.tsv
 split "$fovea" eval places short.tsv
 expect_status "too few tags are bad input" 3
@@ -55,11 +62,10 @@ expect_match "and named" "$messages" 'short\.tsv:2: 2 words and 1 tag; expected 
 for command in classify 'explain --input Grace'; do
     # shellcheck disable=SC2086 # words
     split "$fovea" $command places < /dev/null
-    [ "$command" = classify ] && split sh -c 'echo Grace | "$0" classify places' "$fovea"
-    expect_match "${command%% *} is told that it is none" "$messages" 'places: answers no questions about whole texts: it tags words \(fovea tag\)'
+    expect_match "${command%% *} is told that it is none" "$messages" 'places gives texts no labels: it tags words; use `fovea tag`'
 done
 sample_table 1 10 > train.tsv
 # shellcheck disable=SC2086
 split "$fovea" train classify --train train.tsv --out shop $tiny --steps 5 --quiet
-split sh -c 'echo hello | "$0" tag shop' "$fovea"
-expect_match "a classifier tags nothing" "$messages" 'shop: tags no words'
+split "$fovea" tag shop < /dev/null
+expect_match "a classifier tags nothing" "$messages" 'shop tags no words: it labels texts; use `fovea classify`'

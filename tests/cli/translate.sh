@@ -83,11 +83,12 @@ expect_match "json without" "$(echo one | "$fovea" translate numbers --json)" '^
 
 # ---- Bad input ----
 
-printf 'one\n\377\n' > bad
+printf 'one\n\377\nthree\n' > bad
 split "$fovea" translate numbers bad
 expect_status "bytes that are no text" 3
 expect_match "are named by line" "$messages" 'bad:2: byte 1 \(0xff\) is not UTF-8'
-{ echo one; awk 'BEGIN { for (i = 0; i < 60; i++) printf "two " }'; echo; } > long
+expect_equal "after the answers to what stood before them" "$out" "$(echo one | "$fovea" translate numbers)"
+{ echo one; awk 'BEGIN { for (i = 0; i < 60; i++) printf "two " }'; echo; echo three; } > long
 split "$fovea" translate numbers long
 expect_status "a text longer than the model" 3
 expect_match "is named by line" "$messages" 'long:2: [0-9]+ tokens.*--long split'
@@ -95,13 +96,47 @@ expect_equal "what stood before it was answered" "$out" "$(echo one | "$fovea" t
 split "$fovea" translate numbers long --long split
 expect_status "and is split if wished" 0
 
+# Left out, a text keeps its line, so that texts and translations stay side by side.
+one=$(echo one | "$fovea" translate numbers) three=$(echo three | "$fovea" translate numbers)
+for file in bad long; do
+    split "$fovea" translate numbers $file --skip-bad
+    expect_status "$file --skip-bad" 0
+    expect_equal "$file --skip-bad: an empty line" "$out" "$(printf '%s\n\n%s\n' "$one" "$three")"
+    expect_match "$file --skip-bad: counted" "$messages" "^fovea: 1 bad rows were left out, the first: $file:2: "
+    expect_match "$file --skip-bad --json: why" "$("$fovea" translate numbers $file --skip-bad --json 2> /dev/null | sed -n 2p)" "^\{\"error\":\"$file:2: "
+done
+cat many long many > buried
+split "$fovea" translate numbers buried
+expect_status "a long text among hundreds" 3
+expect_equal "all before it are answered" "$(printf '%s\n' "$out" | cksum)" "$(sed -n 1,601p buried | "$fovea" translate numbers | cksum)"
+expect_match "and it is named" "$messages" '^fovea: buried:602: [0-9]+ tokens'
+expect_equal "with --skip-bad all others are" "$("$fovea" translate numbers buried --skip-bad 2> /dev/null | cksum)" "$(sed '602s/.*//' buried | "$fovea" translate numbers | cksum)"
+split "$fovea" translate numbers lines --max-len 2 --prefix-text abcdefgh
+expect_equal "a prefix that leaves no room is told of once, by line" "$(printf '%s\n' "$messages" | grep -c '^fovea: lines:1: ')" 1
+split "$fovea" translate numbers lines --max-len 2 --prefix-text abcdefgh --skip-bad
+expect_equal "or of every text" "$out" ''
+
 # ---- What else is told of it ----
 
 split "$fovea" eval numbers pairs.tsv
 expect_match "eval gives BLEU" "$out" 'bleu +[0-9.]+ '
 expect_match "and its signature" "$out" 'nrefs:1\|case:mixed\|eff:no\|tok:zh\|smooth:exp'
 expect_match "inspect knows both sides" "$("$fovea" inspect numbers)" 'target vocab +[0-9]+'
-split "$fovea" classify numbers lines
-expect_match "classify says what to do instead" "$messages" 'it translates \(fovea translate'
-split "$fovea" tag numbers lines
-expect_match "tag does, too" "$messages" 'it translates \(fovea translate'
+
+# ---- For a model the command is another ----
+
+for command in classify tag 'explain --input one' 'explain --input one --label x'; do
+    # shellcheck disable=SC2086 # words
+    split "$fovea" $command numbers < /dev/null
+    expect_status "$command: a translator is wrong usage, before any text" 2
+    expect_match "$command says what to do instead" "$messages" '^fovea: numbers .* no .*: it is a translator; use `fovea translate`'
+done
+split "$fovea" tokenizer encode numbers < lines
+expect_match "tokenizer: a translator has two" "$messages" 'numbers is a translator, which has two tokenizers; name one: source.spm or target.spm'
+split "$fovea" tokenizer encode numbers/source.spm lines
+expect_status "tokenizer: one of them encodes" 0
+sample_table 1 10 > labels.tsv
+"$fovea" train classify --train labels.tsv --out shop --layers 1 --width 32 --heads 2 --ffn 64 --vocab 300 --steps 2 --quiet > /dev/null
+split "$fovea" translate shop < /dev/null
+expect_status "translate: a classifier is, too" 2
+expect_match "translate says what to do instead" "$messages" '^fovea: shop does not translate: it labels texts; use `fovea classify`'

@@ -83,7 +83,7 @@ expect_status "a closed stdout is noticed" 1
 expect_match "a reader that leaves early gets its line" "$("$fovea" help --man 2> messages | head -n 1)" '^\.TH'
 expect_equal "and nothing is said" "$(cat messages)" ""
 if command -v env > /dev/null && env --ignore-signal=PIPE true 2> /dev/null; then
-    { env --ignore-signal=PIPE "$fovea" help --man 2> messages || echo $? > status; } | true
+    { sleep 0.2; env --ignore-signal=PIPE "$fovea" help --man 2> messages || echo $? > status; } | true
     expect_equal "nor where SIGPIPE is ignored" "$(cat messages status)" "1"
 fi
 

@@ -409,6 +409,26 @@ static void bad_rows_are_counted(void **state)
     fv_reader_close(reader);
 }
 
+static void bad_rows_are_told_of(void **state)
+{
+    (void)state;
+    fv_columns c = columns("text", NULL, "label");
+    c.skip_bad = c.tell_bad = true;
+    fv_reader *reader = fv_reader_open(made_text("a.tsv", "text\tlabel\na\tb\nlonely\nc\td\n\xff\te\n"), &c, NULL);
+    const int expected[] = {1, 2, 1, 2, 0};
+    fv_err err;
+    fv_row row;
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(fv_reader_next(reader, &row, &err), expected[i]);
+        if (expected[i]) assert_int_equal(row.line, i + 2);
+        if (expected[i] == 2) assert_null(row.text);
+    }
+    assert_non_null(strstr(err.text, "a.tsv:5: byte 1 (0xff) is not UTF-8"));
+    assert_null(strstr(err.text, "--skip-bad"));
+    assert_int_equal(fv_reader_skipped(reader, NULL), 2);
+    fv_reader_close(reader);
+}
+
 /* Without skipping, a person may still read on after a bad row. */
 static void reading_on_after_an_error(void **state)
 {
@@ -449,6 +469,7 @@ int main(void)
         cmocka_unit_test(bytes_that_are_no_text),
         cmocka_unit_test(bad_bytes_anywhere),
         cmocka_unit_test(bad_rows_are_counted),
+        cmocka_unit_test(bad_rows_are_told_of),
         cmocka_unit_test(reading_on_after_an_error),
     };
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);

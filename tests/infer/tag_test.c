@@ -157,14 +157,14 @@ static void refusals(void **state)
     fv_label label;
     fv_tagged answer;
     assert_int_equal(fv_classify(s, &text, 1, 1, &label, &err), FV_E_ARGUMENT);
-    toy_contains(err.text, "toy-tags: answers no questions about whole texts: it tags words (fovea tag)");
+    toy_contains(err.text, "toy-tags gives texts no labels: it tags words; use `fovea tag`");
     assert_int_equal(fv_tag(s, &pair, 1, &answer, &err), FV_E_ARGUMENT);
     toy_contains(err.text, "a pair of texts; expected one text whose words are tagged");
     fv_session_free(s);
     fv_model *other = toy_open(toy_model());
     s = fv_session_new(other, NULL, NULL);
     assert_int_equal(fv_tag(s, &text, 1, &answer, &err), FV_E_ARGUMENT);
-    toy_contains(err.text, "toy-model: tags no words: it labels texts (fovea classify)");
+    toy_contains(err.text, "toy-model tags no words: it labels texts; use `fovea classify`");
     fv_session_free(s);
     fv_model_close(other);
 }

@@ -217,8 +217,25 @@ static void refusals(void **state)
     so.products = (fv_products)7;
     assert_null(fv_session_new(model, &so, &err));
     assert_string_equal(err.text, "products 7; expected FV_PRODUCTS_FLOAT32, _BF16 or _INT8");
-    fv_label label;
-    assert_int_equal(fv_classify(s, &text, 1, 1, &label, &err), FV_E_ARGUMENT);
+    fv_session_free(s);
+}
+
+/* Also before there is any text. */
+static void other_questions(void **state)
+{
+    (void)state;
+    fv_session *s = new_session();
+    const fv_text text = {.text = "two birds."};
+    const fv_word *words;
+    size_t n;
+    fv_err err = {0};
+    assert_int_equal(fv_classify(s, NULL, 0, 1, NULL, &err), FV_E_ARGUMENT);
+    toy_contains(err.text, "gives texts no labels: it is a translator; use `fovea translate`");
+    assert_int_equal(fv_tag(s, NULL, 0, NULL, &err), FV_E_ARGUMENT);
+    toy_contains(err.text, "tags no words: it is a translator; use `fovea translate`");
+    assert_int_equal(fv_attention_words(s, &text, &words, &n, &err), FV_E_ARGUMENT);
+    toy_contains(err.text, "gives texts no labels: it is a translator");
+    assert_null(fv_explain_wide(s, &text, -1, &err));
     fv_session_free(s);
 }
 
@@ -269,6 +286,7 @@ int main(void)
         cmocka_unit_test(neighbours_change_nothing),
         cmocka_unit_test(long_texts),
         cmocka_unit_test(refusals),
+        cmocka_unit_test(other_questions),
         cmocka_unit_test(what_a_word_is),
         cmocka_unit_test(pieces_add_up_to_words),
     };

@@ -294,7 +294,7 @@ static void labels_are_not_asked_of_it(void **state)
     fv_session *session = fv_session_new(model, NULL, &err);
     assert_non_null(session);
     assert_int_equal(fv_classify(session, &text, 1, 1, &best, &err), FV_E_ARGUMENT);
-    toy_contains(err.text, "answers no questions about whole texts");
+    toy_contains(err.text, "gives texts no labels: it guesses missing words");
     fv_session_free(session);
     fv_model_close(model);
 }
