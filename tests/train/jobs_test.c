@@ -72,31 +72,13 @@ static void each_head_answers_its_own_question(void **state)
     fv_model_close(model);
 }
 
-static int stop_at_90(void *user, const fv_event *e)
-{
-    (void)user;
-    return e->kind == FV_EVENT_STEP && e->step == 90;
-}
-
 static void a_stop_changes_no_bit(void **state)
 {
     (void)state;
-    fv_err err = {0};
     fv_train_options o;
-    const char *list = two_tasks();
-    options_of(&o, list, "jobs_whole");
+    options_of(&o, two_tasks(), "jobs_whole");
     o.accumulate = 2;
-    if (fv_train(&o, &err) != FV_OK) fail_msg("%s", err.text);
-    char *whole = strdup(toy_hash(o.out));
-    options_of(&o, list, "jobs_stopped");
-    o.accumulate = 2;
-    o.on_event = stop_at_90;
-    assert_int_equal(fv_train(&o, &err), FV_E_STOPPED);
-    o.on_event = NULL;
-    o.resume = true;
-    if (fv_train(&o, &err) != FV_OK) fail_msg("%s", err.text);
-    assert_string_equal(toy_hash(o.out), whole);
-    free(whole);
+    toy_stops_and_goes_on(&o, 120);
 }
 
 static void one_head_starts_from_a_body_with_several(void **state)

@@ -120,71 +120,26 @@ static void scores_can_be_had_again(void **state)
 
 /* ---- Equal bits ---- */
 
-static int stop_at(void *user, const fv_event *e)
-{
-    return e->kind == FV_EVENT_STEP && e->step == *(const int64_t *)user;
-}
-
 static void stopping_and_threads_change_no_bit(void **state)
 {
     (void)state;
     fv_train_options o;
-    fv_err err = {0};
     options(&o, "whole");
     o.steps = 25;
     o.dropout = 0.1;
     o.accumulate = 2;
-    toy_train(&o);
-    const char *whole = toy_hash(o.out);
-    for (int64_t stop = 1; stop < 25; stop += 9) {
-        fv_train_options part;
-        options(&part, "parts");
-        part.steps = 25;
-        part.dropout = 0.1;
-        part.accumulate = 2;
-        part.on_event = stop_at;
-        part.on_event_user = &stop;
-        assert_int_equal(fv_set_threads(1, &err), FV_OK);
-        assert_int_equal(fv_train(&part, &err), FV_E_STOPPED);
-        assert_int_equal(fv_set_threads(2, &err), FV_OK);
-        part.on_event = NULL;
-        part.resume = true;
-        toy_train(&part);
-        assert_string_equal(toy_hash(part.out), whole);
-    }
-}
-
-typedef struct watched {
-    int64_t allocations, allocating_steps, steps;
-    char said[2048];
-} watched;
-
-static int watch(void *user, const fv_event *e)
-{
-    watched *w = user;
-    size_t n = strlen(w->said);
-    if (e->kind == FV_EVENT_MESSAGE) snprintf(w->said + n, sizeof w->said - n, "%s\n", e->text);
-    if (e->kind != FV_EVENT_STEP) return w->allocations = 0, 0;
-    if (w->allocations && w->steps >= 2 && fv_alloc_count() != w->allocations) w->allocating_steps++;
-    w->allocations = fv_alloc_count();
-    w->steps++;
-    return 0;
+    toy_stops_and_goes_on(&o, 9);
 }
 
 /* How many words are hidden differs from step to step. */
 static void steps_allocate_nothing(void **state)
 {
     (void)state;
-    watched w = {0};
     fv_train_options o;
     options(&o, "steady");
-    o.on_event = watch;
-    o.on_event_user = &w;
     o.steps = 60;
     o.batch_tokens = 100;
-    toy_train(&o);
-    assert_int_equal(w.steps, 60);
-    assert_int_equal(w.allocating_steps, 0);
+    toy_allocates_nothing(&o);
 }
 
 /* ---- Starting others ---- */
@@ -220,22 +175,29 @@ static void others_start_from_it(void **state)
 
 /* ---- Data ---- */
 
+static int listen(void *user, const fv_event *e)
+{
+    char *said = user;
+    size_t n = strlen(said);
+    if (e->kind == FV_EVENT_MESSAGE) snprintf(said + n, 2048 - n, "%s\n", e->text);
+    return 0;
+}
+
 static void long_lines_take_several_rows(void **state)
 {
     (void)state;
-    watched w = {0};
-    char line[4096] = "";
+    char line[4096] = "", said[2048] = "";
     size_t n = 0;
     fv_train_options o;
     options(&o, "long");
     for (int i = 0; i < 60; i++) n += (size_t)snprintf(line + n, sizeof line - n, "%s sold %s at the %s ", people[i % 6], things[i % 6], places[i % 6]);
     o.train = toy_text("long.txt", line);
-    o.on_event = watch;
-    o.on_event_user = &w;
+    o.on_event = listen;
+    o.on_event_user = said;
     o.steps = 3;
     toy_train(&o);
-    toy_contains(w.said, "1 texts have more than 24 tokens: they take several rows");
-    assert_null(strstr(w.said, "cut"));
+    toy_contains(said, "1 texts have more than 24 tokens: they take several rows");
+    assert_null(strstr(said, "cut"));
 }
 
 static void tables_have_a_column_of_texts(void **state)

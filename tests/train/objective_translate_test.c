@@ -8,39 +8,9 @@
 
 #include <cmocka.h>
 
-#include "base/mem.h"
 #include "infer/pairs.h"
 #include "infer/shortlist.h"
 #include "train/toy.h"
-
-static const char *const numbers[] = {"one", "two", "three", "four", "five", "six"}, *const figures[] = {"eins", "zwei", "drei", "vier", "fünf", "sechs"};
-static const char *const things[] = {"houses", "birds", "rivers", "stones"}, *const dinge[] = {"häuser", "vögel", "flüsse", "steine"};
-
-/* Row i: "two birds and five rivers" and "fünf flüsse und zwei vögel": each half's place is the other's. */
-static const char *pairs(const char *name, int first, int last)
-{
-    char all[1 << 15] = "src\ttgt\n";
-    size_t n = strlen(all);
-    for (int i = first; i < last; i++) {
-        int a = i % 6, b = i / 6 % 4, c = i / 5 % 6, d = i / 7 % 4;
-        n += (size_t)snprintf(all + n, sizeof all - n, "%s %s and %s %s\t%s %s und %s %s\n", numbers[a], things[b], numbers[c], things[d], figures[c], dinge[d], figures[a], dinge[b]);
-    }
-    return toy_text(name, all);
-}
-
-static void options(fv_train_options *o, const char *out)
-{
-    toy_options(o, pairs("train.tsv", 0, 240), pairs("valid.tsv", 240, 270), out);
-    o->task = FV_TASK_TRANSLATE;
-    o->columns.text = "src";
-    o->columns.label = "tgt";
-    o->vocab = 80;
-    o->dropout = 0;
-    o->label_smoothing = 0;
-    o->lr = 0.01;
-    o->batch_tokens = 300;
-    o->steps = 250;
-}
 
 static void pairs_are_learnt(void **state)
 {
@@ -49,7 +19,7 @@ static void pairs_are_learnt(void **state)
     skip(); /* learning takes ten times longer, and has nothing to do with threads */
 #endif
     fv_train_options o;
-    options(&o, "learnt");
+    toy_translator_options(&o, "learnt");
     o.average = 3;
     toy_train(&o);
     const char *record = toy_read(o.out, "fovea.json");
@@ -89,7 +59,7 @@ static void a_shortlist_lies_beside_it(void **state)
     (void)state;
     fv_train_options o;
     fv_err err = {0};
-    options(&o, "suggests");
+    toy_translator_options(&o, "suggests");
     o.steps = 1;
     o.sample_pieces = 0.2;
     toy_train(&o);
@@ -118,64 +88,25 @@ static void a_shortlist_lies_beside_it(void **state)
 
 /* ---- Equal bits ---- */
 
-static int stop_at(void *user, const fv_event *e) { return e->kind == FV_EVENT_STEP && e->step == *(const int64_t *)user; }
-
-static void drawing(fv_train_options *o, const char *out)
-{
-    options(o, out);
-    o->steps = 40;
-    o->dropout = 0.1;
-    o->sample_pieces = 0.2;
-    o->average = 2;
-}
-
 static void stopping_and_threads_change_no_bit(void **state)
 {
     (void)state;
     fv_train_options o;
-    fv_err err = {0};
-    drawing(&o, "whole");
-    toy_train(&o);
-    const char *whole = toy_hash(o.out);
-    for (int64_t stop = 1; stop < 40; stop += 18) {
-        fv_train_options part;
-        drawing(&part, "parts");
-        part.on_event = stop_at;
-        part.on_event_user = &stop;
-        assert_int_equal(fv_set_threads(1, &err), FV_OK);
-        assert_int_equal(fv_train(&part, &err), FV_E_STOPPED);
-        assert_int_equal(fv_set_threads(2, &err), FV_OK);
-        part.on_event = NULL;
-        part.resume = true;
-        toy_train(&part);
-        assert_string_equal(toy_hash(part.out), whole);
-    }
-}
-
-typedef struct watched { int64_t allocations, allocating_steps, steps; } watched;
-
-static int watch(void *user, const fv_event *e)
-{
-    watched *w = user;
-    if (e->kind != FV_EVENT_STEP) return w->allocations = 0, 0;
-    if (w->allocations && w->steps >= 2 && fv_alloc_count() != w->allocations) w->allocating_steps++;
-    w->allocations = fv_alloc_count();
-    w->steps++;
-    return 0;
+    toy_translator_options(&o, "whole");
+    o.steps = 40;
+    o.dropout = 0.1;
+    o.sample_pieces = 0.2;
+    o.average = 2;
+    toy_stops_and_goes_on(&o, 18);
 }
 
 static void steps_allocate_nothing(void **state)
 {
     (void)state;
-    watched w = {0};
     fv_train_options o;
-    options(&o, "steady");
-    o.on_event = watch;
-    o.on_event_user = &w;
+    toy_translator_options(&o, "steady");
     o.steps = 30;
-    toy_train(&o);
-    assert_int_equal(w.steps, 30);
-    assert_int_equal(w.allocating_steps, 0);
+    toy_allocates_nothing(&o);
 }
 
 /* ---- Rows ---- */
@@ -186,7 +117,7 @@ static void rows_are_drawn(void **state)
     (void)state;
     fv_train_options o;
     fv_err err = {0};
-    options(&o, "drawn");
+    toy_translator_options(&o, "drawn");
     o.steps = 1;
     toy_train(&o);
     fv_model *model = toy_open(o.out);
@@ -231,11 +162,11 @@ static void others_start_from_it(void **state)
 {
     (void)state;
     fv_train_options o;
-    options(&o, "first");
+    toy_translator_options(&o, "first");
     o.steps = 3;
     toy_train(&o);
     const char *first = o.out;
-    options(&o, "second");
+    toy_translator_options(&o, "second");
     o.from = first;
     o.steps = 1;
     refused(&o, "decides the architecture");
@@ -250,10 +181,10 @@ static void what_is_wrong_is_told(void **state)
 {
     (void)state;
     fv_train_options o;
-    options(&o, "wrong");
+    toy_translator_options(&o, "wrong");
     o.train = toy_text("empty.tsv", "src\ttgt\none\teins\ntwo\t\n");
     refused(&o, "empty.tsv:3: a text is empty; expected a pair of texts");
-    options(&o, "wrong");
+    toy_translator_options(&o, "wrong");
     o.positions = "round";
     refused(&o, "positions \"round\" are not known; expected sinusoidal, learned, rotary or relative");
 }

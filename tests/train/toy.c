@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/mem.h"
 #include "base/str.h"
 
 static const char *const words[3][6] = {
@@ -101,6 +102,20 @@ const char *toy_numbers(const char *name, int first, int last)
     return path;
 }
 
+const char *toy_translations(const char *name, int first, int last)
+{
+    static const char *const numbers[] = {"one", "two", "three", "four", "five", "six"}, *const zahlen[] = {"eins", "zwei", "drei", "vier", "fünf", "sechs"};
+    static const char *const things[] = {"houses", "birds", "rivers", "stones"}, *const dinge[] = {"häuser", "vögel", "flüsse", "steine"};
+    const char *path;
+    FILE *file = begin(&path, name, "src\ttgt");
+    for (int i = first; i < last; i++) {
+        int a = i % 6, b = i / 6 % 4, c = i / 5 % 6, d = i / 7 % 4;
+        fprintf(file, "%s %s and %s %s\t%s %s und %s %s\n", numbers[a], things[b], numbers[c], things[d], zahlen[c], dinge[d], zahlen[a], dinge[b]);
+    }
+    assert_int_equal(fclose(file), 0);
+    return path;
+}
+
 static void put_words(FILE *file, const char *text)
 {
     for (size_t n; *text; text += n + (text[n] == ' ')) {
@@ -145,10 +160,70 @@ void toy_options(fv_train_options *o, const char *train, const char *valid, cons
     o->wide = false; /* else it learns these tasks alone */
 }
 
+void toy_translator_options(fv_train_options *o, const char *out)
+{
+    toy_options(o, toy_translations("toy-train.pairs.tsv", 0, 240), toy_translations("toy-valid.pairs.tsv", 240, 270), out);
+    o->task = FV_TASK_TRANSLATE;
+    o->columns.text = "src";
+    o->columns.label = "tgt";
+    o->vocab = 80;
+    o->dropout = 0;
+    o->label_smoothing = 0;
+    o->lr = 0.01;
+    o->batch_tokens = 300;
+    o->steps = 250;
+}
+
 void toy_train(const fv_train_options *o)
 {
     fv_err err = {0};
     if (fv_train(o, &err) != FV_OK) fail_msg("training failed: %s", err.text);
+}
+
+static int stop_at(void *user, const fv_event *e) { return e->kind == FV_EVENT_STEP && e->step == *(const int64_t *)user; }
+
+void toy_stops_and_goes_on(const fv_train_options *o, int64_t every)
+{
+    fv_err err = {0};
+    toy_train(o);
+    const char *whole = toy_hash(o->out);
+    for (int64_t stop = 1; stop < o->steps; stop += every) {
+        fv_train_options part = *o;
+        part.out = keep_path("parts");
+        part.on_event = stop_at;
+        part.on_event_user = &stop;
+        assert_int_equal(fv_set_threads(1, &err), FV_OK);
+        assert_int_equal(fv_train(&part, &err), FV_E_STOPPED);
+        assert_int_equal(fv_set_threads(2, &err), FV_OK);
+        part.on_event = NULL;
+        part.resume = true;
+        toy_train(&part);
+        assert_string_equal(toy_hash(part.out), whole);
+    }
+}
+
+typedef struct watched { int64_t allocations, steps, allocating; } watched;
+
+/* Validations and their files are free to: counting starts anew after them. */
+static int watch(void *user, const fv_event *e)
+{
+    watched *w = user;
+    if (e->kind != FV_EVENT_STEP) return w->allocations = 0, 0;
+    if (w->allocations && w->steps >= 2 && fv_alloc_count() != w->allocations) w->allocating++;
+    w->allocations = fv_alloc_count();
+    w->steps++;
+    return 0;
+}
+
+void toy_allocates_nothing(const fv_train_options *o)
+{
+    watched w = {0};
+    fv_train_options watched_one = *o;
+    watched_one.on_event = watch;
+    watched_one.on_event_user = &w;
+    toy_train(&watched_one);
+    assert_int_equal(w.steps, o->steps);
+    assert_int_equal(w.allocating, 0);
 }
 
 const char *toy_hash(const char *folder)

@@ -11,12 +11,19 @@ const char *toy_pairs(const char *name, int first, int last);    /* text, text2,
 const char *toy_sets(const char *name, int first, int last);     /* text, label: one to three names, each told by a word */
 const char *toy_numbers(const char *name, int first, int last);  /* text, label: a number, the sum of two words' */
 const char *toy_tags(const char *name, int first, int last);     /* CoNLL: berry | metal | river spans of a word, or of "old" and a word; "old" alone is none */
+const char *toy_translations(const char *name, int first, int last); /* src, tgt: "two birds and five rivers", "fünf flüsse und zwei vögel": halves change places */
 const char *toy_text(const char *name, const char *text);
 
 /* One layer of 32 numbers, no wide part, no waiting: o->train, valid and out are copied paths of scratch files NAME. */
 void toy_options(fv_train_options *o, const char *train, const char *valid, const char *out);
+/* The same for train translate, on toy_translations: it learns them in `steps`, 250. */
+void toy_translator_options(fv_train_options *o, const char *out);
 /* fv_train, which must succeed. */
 void toy_train(const fv_train_options *o);
+/* Trains, and again in two parts, stopped at step 1, 1 + every, … and gone on with by another number of threads: no bit may differ. */
+void toy_stops_and_goes_on(const fv_train_options *o, int64_t every);
+/* Trains, where from the third on no step may allocate. */
+void toy_allocates_nothing(const fv_train_options *o);
 /* SHA-256 of the weights in FOLDER: model.safetensors, and wide.safetensors if it is there. */
 const char *toy_hash(const char *folder);
 /* The model of a short training on toy_classes, made at the first call: its folder. */
