@@ -239,9 +239,8 @@ typedef struct fv_train_options {
     int max_len, vocab;               /* tokens a text, entries; 0: the preset's */
     bool pre_norm;                    /* normalise before each block instead of after it */
     bool relu;                        /* ReLU instead of GELU */
-    bool sinusoidal;                  /* fixed sinusoids instead of learned positions */
+    const char *positions;            /* "learned" | "sinusoidal"; FV_TASK_TRANSLATE also "rotary" | "relative"; NULL: sinusoidal to translate, else learned */
     int decoder_layers;               /* FV_TASK_TRANSLATE: 0: as many as layers */
-    const char *positions;            /* FV_TASK_TRANSLATE: "sinusoidal" | "learned" | "rotary" | "relative"; NULL: sinusoidal */
     bool separate_vocab, untied;      /* FV_TASK_TRANSLATE: a vocabulary for each side; an output matrix of its own */
     double sample_pieces;             /* FV_TASK_TRANSLATE: each epoch cuts words anew (Kudo 2018), with this alpha; 0: never */
     int average;                      /* FV_TASK_TRANSLATE: the mean of the weights at the last so many epochs' ends; 0 or 1: the best alone */
@@ -265,7 +264,8 @@ typedef struct fv_train_options {
     double warmup;                    /* share of the steps */
     double weight_decay, beta1, beta2, epsilon;
     double clip;                      /* gradient norm at most; 0: no clipping */
-    double dropout;                   /* on embeddings, residuals and attention weights */
+    double dropout;                   /* on embeddings and residuals */
+    double attention_dropout;         /* on attention weights; default -1, as any number below 0: like dropout */
     double word_dropout;              /* share of a text's tokens that a step hides behind [MASK]; not for tagging and mlm */
     double label_smoothing;           /* without effect on FV_TASK_MLM, which has no labels */
     fv_products products;

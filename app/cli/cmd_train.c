@@ -14,7 +14,7 @@
 
 struct args {
     cli_common common;
-    unsigned task, precision, positions;
+    unsigned task, precision;
     const char *src, *tgt;
     bool multi_label, regression, no_wide;
     fv_train_options o;
@@ -58,10 +58,9 @@ static const cli_option options[] = {
     {"pooling", "cls|mean|max", "how token vectors become one", AT(o.pooling)},
     {"pre-norm", NULL, "normalise before each block instead of after it", AT(o.pre_norm)},
     {"relu", NULL, "ReLU instead of GELU", AT(o.relu)},
-    {"sinusoidal", NULL, "fixed sinusoids instead of learned positions", AT(o.sinusoidal)},
+    {"positions", "learned|sinusoidal|rotary|relative", "how a token's place is told; sinusoidal if not given for translate, which alone takes the last two, else learned", AT(o.positions)},
     {"attention", "full|uniform|none", "uniform: a token sees all others alike; none: only itself. To tell what attention adds", AT(o.attention)},
     {"decoder-layers", "N", "translate: blocks of the decoder; as many as --layers if not given", AT(o.decoder_layers), .low = 1, .high = 256},
-    {"positions", "sinusoidal|learned|rotary|relative", "translate: how a token's place is told", AT(positions)},
     {"separate-vocab", NULL, "translate: a vocabulary for each language instead of one for both", AT(o.separate_vocab)},
     {"untied", NULL, "translate: an output matrix of its own instead of the embeddings", AT(o.untied)},
     {"article-attention", NULL, "activated keys and values, queries by a feed-forward pair, what was attended to beside the hidden state", AT(o.article_attention)},
@@ -83,7 +82,8 @@ static const cli_option options[] = {
     {"beta2", "X", "decay of the gradient's square", AT(o.beta2), .low = 0, .high = 0.9999999},
     {"epsilon", "X", "added to the root of the square", AT(o.epsilon), .low = 1e-16, .high = 1},
     {"clip", "X", "gradient norm at most; 0 does not clip", AT(o.clip), .low = 0, .high = 1e9},
-    {"dropout", "X", "on embeddings, residuals and attention weights", AT(o.dropout), .low = 0, .high = 0.99},
+    {"dropout", "X", "on embeddings and residuals", AT(o.dropout), .low = 0, .high = 0.99},
+    {"attention-dropout", "X", "on attention weights; --dropout's if not given", AT(o.attention_dropout), .low = 0, .high = 0.99},
     {"precision", "float32|bf16", "what products round their numbers to; weights and sums are float32 in any case", AT(precision)},
     {"word-dropout", "X", "share of a text's tokens that each step hides from the Transformer", AT(o.word_dropout), .low = 0, .high = 0.99},
     {"sample-pieces", "X", "translate: cut words into other pieces in each epoch, more evenly the smaller X is; 0: always the likeliest", AT(o.sample_pieces), .low = 0, .high = 10},
@@ -236,10 +236,8 @@ static fv_status show_summary(const struct args *args, fv_err *err)
 
 static void take_pair_options(struct args *args)
 {
-    static const char *const positions[] = {NULL, "learned", "rotary", "relative"}; /* as the option lists them */
     args->o.columns.text = args->src ? args->src : "src";
     args->o.columns.label = args->tgt ? args->tgt : "tgt";
-    args->o.positions = positions[args->positions];
 }
 
 static fv_status run(void *user, fv_err *err)

@@ -180,11 +180,12 @@ static fv_status adopt_architecture(fv_training *t, const fv_model *from, fv_err
     const fv_train_options *o = t->o;
     const fv_encoder_config *theirs = &from->net.encoder.config;
     if (from->net.translator) return FV_FAIL(err, FV_E_ARGUMENT, "%s is a translator: only train translate starts from one", o->from);
-    if (o->layers || o->width || o->heads || o->ffn || o->vocab || o->pre_norm || o->relu || o->sinusoidal || o->article_attention || strcmp(o->attention, "full") != 0)
-        return FV_FAIL(err, FV_E_ARGUMENT, "%s decides the architecture: leave out layers, width, heads, ffn, vocab, pre-norm, relu, sinusoidal, attention and article-attention", o->from);
+    if (o->layers || o->width || o->heads || o->ffn || o->vocab || o->pre_norm || o->relu || o->positions || o->article_attention || strcmp(o->attention, "full") != 0)
+        return FV_FAIL(err, FV_E_ARGUMENT, "%s decides the architecture: leave out layers, width, heads, ffn, vocab, pre-norm, relu, positions, attention and article-attention", o->from);
     if (o->max_len > theirs->max_len) return FV_FAIL(err, FV_E_ARGUMENT, "%s takes texts of at most %d tokens; %d asked", o->from, theirs->max_len, o->max_len);
     fv_encoder_config config = *theirs;
-    config.dropout = config.attention_dropout = t->recipe.encoder.dropout;
+    config.dropout = t->recipe.encoder.dropout;
+    config.attention_dropout = t->recipe.encoder.attention_dropout;
     t->recipe.encoder = config;
     return FV_OK;
 }
@@ -198,7 +199,8 @@ static fv_status adopt_translator(fv_training *t, const fv_model *from, fv_err *
         return FV_FAIL(err, FV_E_ARGUMENT, "%s decides the architecture: leave out layers, decoder-layers, width, heads, ffn, vocab, pre-norm, positions, separate-vocab and untied", o->from);
     fv_seq2seq_config config = from->net.translator->config;
     if (o->max_len > config.max_len) return FV_FAIL(err, FV_E_ARGUMENT, "%s takes texts of at most %d tokens; %d asked", o->from, config.max_len, o->max_len);
-    config.dropout = config.attention_dropout = t->recipe.translator.dropout;
+    config.dropout = t->recipe.translator.dropout;
+    config.attention_dropout = t->recipe.translator.attention_dropout;
     t->recipe.translator = config;
     return FV_OK;
 }

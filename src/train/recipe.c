@@ -23,7 +23,7 @@ void fv_train_options_init(fv_train_options *o)
         .size = sizeof *o, .task = FV_TASK_CLASSIFY, .labels = FV_LABELS_SINGLE, .preset = "tiny", .attention = "full", .pooling = "cls", .wide = true,
         .batch_tokens = 2048, .accumulate = 1, .optimiser = FV_OPTIMISER_ADAMW, .schedule = FV_SCHEDULE_LINEAR,
         .warmup = 0.1, .weight_decay = 0.01, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .clip = 1,
-        .dropout = 0.2, .word_dropout = 0.2, .label_smoothing = 0.1, .seed = 1, .checkpoint_seconds = 60,
+        .dropout = 0.2, .attention_dropout = -1, .word_dropout = 0.2, .label_smoothing = 0.1, .seed = 1, .checkpoint_seconds = 60,
     };
     fv_columns_init(&o->columns);
 }
@@ -62,12 +62,15 @@ static fv_status settle_mixing(fv_mixing *mixing, const char *name, fv_err *err)
     return FV_FAIL(err, FV_E_ARGUMENT, "attention \"%s\" is not known; expected full, uniform or none", name);
 }
 
-static fv_status settle_positions(fv_positions *positions, const char *name, fv_err *err)
+static fv_status settle_positions(fv_positions *positions, const char *name, fv_positions usual, fv_err *err)
 {
-    for (int i = 0; i < (int)FV_COUNT(placings); i++)
-        if (!name || strcmp(name, placings[i]) == 0) return *positions = (fv_positions)i, FV_OK;
-    return FV_FAIL(err, FV_E_ARGUMENT, "positions \"%s\" are not known; expected sinusoidal, learned, rotary or relative", name);
+    *positions = usual;
+    for (int i = 0; i < (int)FV_COUNT(placings) && name; i++)
+        if (strcmp(name, placings[i]) == 0) return *positions = (fv_positions)i, FV_OK;
+    return name ? FV_FAIL(err, FV_E_ARGUMENT, "positions \"%s\" are not known; expected learned, sinusoidal, rotary or relative", name) : FV_OK;
 }
+
+static double attention_dropout_of(const fv_train_options *o) { return o->attention_dropout < 0 ? o->dropout : o->attention_dropout; }
 
 static int heads_of(const fv_train_options *o, const preset *p, int width)
 {
@@ -82,22 +85,26 @@ static fv_status settle_translator(fv_recipe *r, const fv_train_options *o, cons
         .src_vocab = vocab, .tgt_vocab = vocab, .encoder_layers = layers, .decoder_layers = pick(o->decoder_layers, layers), .width = width,
         .heads = heads_of(o, p, width), .ffn = pick(o->ffn, o->width > 0 ? 4 * width : p->ffn), .max_len = pick(o->max_len, p->max_len),
         .act = FV_ACT_RELU, .pre_norm = o->pre_norm, .shared = !o->separate_vocab, .tied = !o->untied, .scale_embedding = true, .output_bias = true,
-        .pad = vocab - 1, .eos = 0, .start = vocab - 1, .norm_eps = 1e-5, .dropout = o->dropout, .attention_dropout = o->dropout,
+        .pad = vocab - 1, .eos = 0, .start = vocab - 1, .norm_eps = 1e-5, .dropout = o->dropout, .attention_dropout = attention_dropout_of(o),
     };
-    fv_status status = settle_positions(&r->translator.positions, o->positions, err);
+    fv_status status = settle_positions(&r->translator.positions, o->positions, FV_POSITIONS_SINUSOIDAL, err);
     return status != FV_OK ? status : fv_seq2seq_config_check(&r->translator, err);
 }
 
 static fv_status settle_encoder(fv_recipe *r, const fv_train_options *o, const preset *p, fv_err *err)
 {
     int width = pick(o->width, p->width);
+    fv_positions positions;
+    fv_status status = settle_positions(&positions, o->positions, FV_POSITIONS_LEARNED, err);
+    if (status != FV_OK) return status;
+    if (positions > FV_POSITIONS_LEARNED) return FV_FAIL(err, FV_E_ARGUMENT, "%s positions are a translator's only; expected learned or sinusoidal", o->positions);
     r->encoder = (fv_encoder_config){
         .vocab = pick(o->vocab, p->vocab), .layers = pick(o->layers, p->layers), .width = width,
         .heads = heads_of(o, p, width), .ffn = pick(o->ffn, o->width > 0 ? 4 * width : p->ffn), .max_len = pick(o->max_len, p->max_len), .types = 2,
-        .act = o->relu ? FV_ACT_RELU : FV_ACT_GELU, .pre_norm = o->pre_norm, .sinusoidal = o->sinusoidal, .article_attention = o->article_attention,
-        .norm_eps = 1e-12, .dropout = o->dropout, .attention_dropout = o->dropout, .init_deviation = sqrt(0.5 / width), /* BERT's 0.02, at its width, learns slowly at ours */
+        .act = o->relu ? FV_ACT_RELU : FV_ACT_GELU, .pre_norm = o->pre_norm, .sinusoidal = positions == FV_POSITIONS_SINUSOIDAL, .article_attention = o->article_attention,
+        .norm_eps = 1e-12, .dropout = o->dropout, .attention_dropout = attention_dropout_of(o), .init_deviation = sqrt(0.5 / width), /* BERT's 0.02, at its width, learns slowly at ours */
     };
-    fv_status status = settle_pooling(&r->encoder.pooling, o->pooling, err);
+    status = settle_pooling(&r->encoder.pooling, o->pooling, err);
     if (status == FV_OK) status = settle_mixing(&r->encoder.mixing, o->attention, err);
     return status != FV_OK ? status : fv_encoder_config_check(&r->encoder, err);
 }
@@ -185,20 +192,20 @@ static json_t *encoder_to_json(const fv_recipe *r)
 {
     static const char *const poolings[] = {"cls", "mean", "max"};
     const fv_encoder_config *e = &r->encoder;
-    return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:b, s:b, s:s, s:s, s:b, s:b, s:b, s:f, s:f}",
+    return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:s, s:b, s:s, s:s, s:b, s:b, s:b, s:f, s:f, s:f}",
         "labels", fv_labels_name(r->labels), "layers", e->layers, "width", e->width, "heads", e->heads, "ffn", e->ffn,
         "max_len", e->max_len, "vocab", e->vocab, "pre_norm", e->pre_norm, "relu", e->act == FV_ACT_RELU,
-        "sinusoidal", e->sinusoidal, "article_attention", e->article_attention, "attention", mixings[e->mixing], "pooling", poolings[e->pooling], "cased", r->cased, "wide", r->wide, "taught", r->taught,
-        "dropout", e->dropout, "word_dropout", r->word_dropout);
+        "positions", placings[e->sinusoidal ? FV_POSITIONS_SINUSOIDAL : FV_POSITIONS_LEARNED], "article_attention", e->article_attention, "attention", mixings[e->mixing], "pooling", poolings[e->pooling], "cased", r->cased, "wide", r->wide, "taught", r->taught,
+        "dropout", e->dropout, "attention_dropout", e->attention_dropout, "word_dropout", r->word_dropout);
 }
 
 static json_t *translator_to_json(const fv_recipe *r)
 {
     const fv_seq2seq_config *c = &r->translator;
-    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:s, s:b, s:b, s:f, s:f, s:i}",
+    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:s, s:b, s:b, s:f, s:f, s:f, s:i}",
         "layers", c->encoder_layers, "decoder_layers", c->decoder_layers, "width", c->width, "heads", c->heads, "ffn", c->ffn,
         "max_len", c->max_len, "src_vocab", c->src_vocab, "tgt_vocab", c->tgt_vocab, "pre_norm", c->pre_norm, "positions", placings[c->positions],
-        "shared", c->shared, "tied", c->tied, "dropout", c->dropout, "sample_pieces", r->sample_pieces, "average", r->average);
+        "shared", c->shared, "tied", c->tied, "dropout", c->dropout, "attention_dropout", c->attention_dropout, "sample_pieces", r->sample_pieces, "average", r->average);
 }
 
 json_t *fv_recipe_to_json(const fv_recipe *r, fv_err *err)

@@ -188,7 +188,11 @@ done
 split "$fovea" explain models/shop --input "$text" --label nowhere
 expect_status "a label that is none" 2
 expect_match "is named" "$messages" '"nowhere"'
-learn --out narrow --steps 2 --no-wide
+learn --out narrow --steps 2 --positions rotary
+expect_status "positions that only translators have" 2
+expect_match "are told of" "$messages" "^fovea: rotary positions are a translator's only; expected learned or sinusoidal"
+learn --out narrow --steps 2 --no-wide --positions sinusoidal --attention-dropout 0.25
+expect_match "what training decided is in config.json" "$(tr -d '\n ' < narrow/config.json)" '"hidden_dropout_prob":0\.1,"attention_probs_dropout_prob":0\.25,.*"position_embedding_type":"sinusoidal"'
 split "$fovea" explain narrow --input "$text"
 expect_equal "without a wide part there is attention alone" "$(echo "$out" | wc -l)" 3
 split "$fovea" explain narrow --input "$text" --json

@@ -51,10 +51,10 @@ static void variants_learn(void **state)
 {
     (void)state;
     skip_if_slow();
-    static const struct { const char *name, *pooling; bool pre_norm, relu, sinusoidal; fv_optimiser optimiser; fv_schedule schedule; } variants[] = {
-        {"pre-norm", "cls", true, false, false, FV_OPTIMISER_ADAMW, FV_SCHEDULE_COSINE},
-        {"mean", "mean", false, true, false, FV_OPTIMISER_ADAM, FV_SCHEDULE_INVERSE_SQRT},
-        {"max", "max", false, false, true, FV_OPTIMISER_ADAMW, FV_SCHEDULE_CONSTANT},
+    static const struct { const char *name, *pooling; const char *positions; bool pre_norm, relu; fv_optimiser optimiser; fv_schedule schedule; } variants[] = {
+        {"pre-norm", "cls", "learned", true, false, FV_OPTIMISER_ADAMW, FV_SCHEDULE_COSINE},
+        {"mean", "mean", NULL, false, true, FV_OPTIMISER_ADAM, FV_SCHEDULE_INVERSE_SQRT},
+        {"max", "max", "sinusoidal", false, false, FV_OPTIMISER_ADAMW, FV_SCHEDULE_CONSTANT},
     };
     for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
         fv_train_options o;
@@ -62,7 +62,7 @@ static void variants_learn(void **state)
         o.pooling = variants[i].pooling;
         o.pre_norm = variants[i].pre_norm;
         o.relu = variants[i].relu;
-        o.sinusoidal = variants[i].sinusoidal;
+        o.positions = variants[i].positions;
         o.optimiser = variants[i].optimiser;
         o.schedule = variants[i].schedule;
         o.weight_decay = 1e-4;

@@ -157,7 +157,10 @@ static void others_start_from_it(void **state)
     o.layers = o.width = o.heads = o.ffn = o.vocab = o.max_len = 0;
     o.from = body;
     o.steps = 2;
+    o.attention_dropout = 0.125;
     toy_train(&o);
+    toy_contains(toy_read(o.out, "config.json"), "\"attention_probs_dropout_prob\": 0.125");
+    toy_contains(toy_read(o.out, "config.json"), "\"hidden_dropout_prob\": 0.2");
     toy_contains(toy_read(o.out, "config.json"), "\"BertForSequenceClassification\"");
     assert_null(strstr(toy_read(o.out, "config.json"), "MaskedLM"));
 

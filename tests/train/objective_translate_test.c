@@ -166,12 +166,16 @@ static void others_start_from_it(void **state)
     o.steps = 3;
     toy_train(&o);
     const char *first = o.out;
+    toy_contains(toy_read(first, "config.json"), "\"dropout\": 0.0,\n  \"attention_dropout\": 0.0");
     toy_translator_options(&o, "second");
     o.from = first;
     o.steps = 1;
     refused(&o, "decides the architecture");
     o.layers = o.width = o.heads = o.ffn = o.vocab = o.max_len = 0;
+    o.dropout = 0.25;
+    o.attention_dropout = 0.125;
     toy_train(&o);
+    toy_contains(toy_read(o.out, "config.json"), "\"dropout\": 0.25,\n  \"attention_dropout\": 0.125");
     toy_options(&o, toy_classes("classes.tsv", 0, 36), toy_classes("classes-valid.tsv", 36, 54), "classes");
     o.from = first;
     refused(&o, "is a translator: only train translate starts from one");
@@ -186,7 +190,7 @@ static void what_is_wrong_is_told(void **state)
     refused(&o, "empty.tsv:3: a text is empty; expected a pair of texts");
     toy_translator_options(&o, "wrong");
     o.positions = "round";
-    refused(&o, "positions \"round\" are not known; expected sinusoidal, learned, rotary or relative");
+    refused(&o, "positions \"round\" are not known; expected learned, sinusoidal, rotary or relative");
 }
 
 int main(void)

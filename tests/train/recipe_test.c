@@ -105,19 +105,81 @@ static json_t *json_of(const fv_train_options *o)
     return tree;
 }
 
-static void every_option_is_in_the_json(void **state)
+static void dropout_of_attention(void **state)
 {
     (void)state;
-    fv_train_options first, o;
-    fv_train_options_init(&first);
-    json_t *one = json_of(&first);
+    for (int task = 0; task < 2; task++) {
+        fv_train_options o;
+        fv_train_options_init(&o);
+        o.task = task ? FV_TASK_TRANSLATE : FV_TASK_CLASSIFY;
+        o.dropout = 0.3;
+        fv_recipe like = settle(&o);
+        o.attention_dropout = 0;
+        fv_recipe none = settle(&o);
+        assert_true((task ? like.translator.attention_dropout : like.encoder.attention_dropout) == 0.3);
+        assert_true((task ? none.translator.attention_dropout : none.encoder.attention_dropout) == 0);
+        assert_true((task ? none.translator.dropout : none.encoder.dropout) == 0.3);
+        o.attention_dropout = 1;
+        expect_refused(&o, "attention dropout 1; expected 0 or more, and less than 1");
+    }
+}
+
+static void positions_of_each_task(void **state)
+{
+    (void)state;
+    static const struct { const char *name; fv_positions of_translator; bool sinusoidal, refused; } cases[] = {
+        {NULL, FV_POSITIONS_SINUSOIDAL, false, false},
+        {"learned", FV_POSITIONS_LEARNED, false, false},
+        {"sinusoidal", FV_POSITIONS_SINUSOIDAL, true, false},
+        {"rotary", FV_POSITIONS_ROTARY, false, true},
+        {"relative", FV_POSITIONS_RELATIVE, false, true},
+    };
+    for (size_t i = 0; i < FV_COUNT(cases); i++) {
+        fv_train_options o;
+        fv_train_options_init(&o);
+        o.positions = cases[i].name;
+        if (cases[i].refused) expect_refused(&o, "positions are a translator's only; expected learned or sinusoidal");
+        else assert_int_equal(settle(&o).encoder.sinusoidal, cases[i].sinusoidal);
+        o.task = FV_TASK_TRANSLATE;
+        assert_int_equal(settle(&o).translator.positions, cases[i].of_translator);
+    }
+}
+
 #define DIFFERS(field, value) \
     do { \
-        o = first, o.field = (value); \
+        fv_train_options o = first; \
+        o.field = (value); \
         json_t *two = json_of(&o); \
         if (json_equal(one, two)) fail_msg("%s is not in the recipe's JSON", #field); \
         json_decref(two); \
     } while (0)
+
+static void every_option_of_a_translator_is_in_the_json(void **state)
+{
+    (void)state;
+    fv_train_options first;
+    fv_train_options_init(&first);
+    first.task = FV_TASK_TRANSLATE;
+    json_t *one = json_of(&first);
+    DIFFERS(decoder_layers, 2);
+    DIFFERS(positions, "relative");
+    DIFFERS(separate_vocab, true);
+    DIFFERS(untied, true);
+    DIFFERS(pre_norm, true);
+    DIFFERS(dropout, 0.33);
+    DIFFERS(attention_dropout, 0.05);
+    DIFFERS(sample_pieces, 0.5);
+    DIFFERS(average, 3);
+    DIFFERS(label_smoothing, 0.05);
+    json_decref(one);
+}
+
+static void every_option_is_in_the_json(void **state)
+{
+    (void)state;
+    fv_train_options first;
+    fv_train_options_init(&first);
+    json_t *one = json_of(&first);
     DIFFERS(task, FV_TASK_MULTI);
     DIFFERS(labels, FV_LABELS_MULTI);
     DIFFERS(products, FV_PRODUCTS_BF16);
@@ -129,7 +191,8 @@ static void every_option_is_in_the_json(void **state)
     DIFFERS(vocab, 1234);
     DIFFERS(pre_norm, !first.pre_norm);
     DIFFERS(relu, !first.relu);
-    DIFFERS(sinusoidal, !first.sinusoidal);
+    DIFFERS(positions, "sinusoidal");
+    DIFFERS(attention_dropout, 0.05);
     DIFFERS(article_attention, !first.article_attention);
     DIFFERS(attention, "uniform");
     DIFFERS(pooling, strcmp(first.pooling, "max") == 0 ? "cls" : "max");
@@ -153,7 +216,6 @@ static void every_option_is_in_the_json(void **state)
     DIFFERS(word_dropout, 0.05);
     DIFFERS(label_smoothing, 0.05);
     DIFFERS(seed, 42);
-#undef DIFFERS
     for (int64_t n = 0;; n++) {
         fv_err err = {0};
         fv_recipe r = settle(&first);
@@ -177,6 +239,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(presets_fill_what_is_not_given),
         cmocka_unit_test(what_makes_no_sense_is_refused),
+        cmocka_unit_test(dropout_of_attention),
+        cmocka_unit_test(positions_of_each_task),
+        cmocka_unit_test(every_option_of_a_translator_is_in_the_json),
         cmocka_unit_test(every_option_is_in_the_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
