@@ -1,18 +1,17 @@
 /* Translating: a Transformer-base of random weights (6+6 layers of 512, a vocabulary of 32,000) writes exactly 25 tokens for each
- * of 32 sources of 25, greedily and by a beam of 4, in float32 and in int8; and for one source alone, where nearly all time is
+ * of 128 sources of 25 in batches of 32, greedily and by a beam of 4, in float32 and in int8; and for one source alone, where nearly all time is
  * the weights' way from memory, so that its share is of the memory's peak. Ids are made up: which they are changes no time. */
 #include <stdio.h>
 #include <string.h>
 
 #include "api/bench.h"
-#include "infer/decoder.h"
+#include "infer/team.h"
 
-enum { SOURCES = 32, TOKENS = 25, WORDS = 32000, TURNS = 7 };
+enum { SOURCES = 128, BATCH = 32, TOKENS = 25, WORDS = 32000, TURNS = 7 };
 
 typedef struct translating {
     fv_seq2seq model;
-    fv_decoder *decoder;
-    fv_search *search;
+    fv_team *team;
     fv_search_options options;
     fv_search_source sources[SOURCES];
     int32_t ids[SOURCES][TOKENS + 1];
@@ -42,11 +41,8 @@ static fv_status set_up(translating *t, fv_precision precision, fv_pool *pool, f
     FV_TRY(fv_params_allocate(&t->model.params, err));
     fv_params_draw(&t->model.params, 1);
     FV_TRY(fv_seq2seq_pack(&t->model, precision, pool, &(fv_mapping){0}, err));
-    t->decoder = fv_decoder_new(&t->model, pool, err);
-    if (!t->decoder) return FV_E_MEMORY;
-    fv_stepper stepper = fv_decoder_stepper(t->decoder);
-    t->search = fv_search_new(&stepper, pool, err);
-    if (!t->search) return FV_E_MEMORY;
+    t->team = fv_team_new(&t->model, NULL, pool, err);
+    if (!t->team) return FV_E_MEMORY;
     make_sources(t);
 done:
     return status;
@@ -54,15 +50,14 @@ done:
 
 static void tear_down(translating *t)
 {
-    fv_search_free(t->search);
-    fv_decoder_free(t->decoder);
+    fv_team_free(t->team);
     fv_seq2seq_release(&t->model);
 }
 
 static void translate(void *arg)
 {
     translating *t = arg;
-    if (t->status == FV_OK) t->status = fv_search_run(t->search, t->sources, t->n, &t->options, t->out, NULL);
+    if (t->status == FV_OK) t->status = fv_team_run(t->team, t->sources, t->n, &t->options, t->out, NULL);
 }
 
 /* A multiply-add counts 2: of a hypothesis's token the decoder without its cross keys and values, and the logits; of a source token
@@ -76,14 +71,14 @@ static double flops_of(int beam, size_t n)
 static void ask(translating *t, int beam, size_t n)
 {
     t->n = n;
-    t->options = (fv_search_options){.beam = beam, .nbest = 1, .length_penalty = 1, .max_len = TOKENS, .min_len = TOKENS, .batch = SOURCES, .batch_tokens = 2048};
+    t->options = (fv_search_options){.beam = beam, .nbest = 1, .length_penalty = 1, .max_len = TOKENS, .min_len = TOKENS, .batch = BATCH, .batch_tokens = 2048};
 }
 
 static void bench_batch(fv_bench_run *run, translating *t, int beam, const char *type)
 {
     char name[64], search[16] = "greedy";
     if (beam > 1) snprintf(search, sizeof search, "beam %d", beam);
-    snprintf(name, sizeof name, "%s %s 6+6x512 batch %d", search, type, SOURCES);
+    snprintf(name, sizeof name, "%s %s 6+6x512 batch %d", search, type, BATCH);
     ask(t, beam, SOURCES);
     fv_bench_case(run, name, "tokens/s", SOURCES * TOKENS, 1, flops_of(beam, SOURCES), translate, t);
 }

@@ -21,7 +21,7 @@
 #include <string.h>
 
 enum {
-    MOST_ROWS = 128,  /* hypotheses of a step, unless one source has more: enough for products to be worth their packing */
+    MOST_ROWS = 128,  /* where the options leave it open */
     EXTRA_LENGTH = 20,
 };
 
@@ -188,7 +188,7 @@ static fv_status plan_group(fv_search *s, size_t begin, size_t end, fv_err *err)
 {
     const fv_search_options *o = &s->options;
     int32_t longest = s->sources[s->order[begin]].n, most = 0;
-    int32_t lanes = max32(1, min32(o->batch_tokens / longest, o->batch ? o->batch : MOST_ROWS / o->beam));
+    int32_t rows = o->rows ? o->rows : MOST_ROWS, lanes = max32(1, min32(o->batch_tokens / longest, o->batch ? o->batch : rows / o->beam));
     for (size_t i = begin; i < end; i++) most = max32(most, most_of(s, &s->sources[s->order[i]]));
     s->n_lanes = (size_t)lanes < end - begin ? lanes : (int32_t)(end - begin);
     s->ld = most + 1;

@@ -57,6 +57,7 @@ typedef struct fv_search_options {
     double coverage_penalty; /* 0 or more */
     int max_len, min_len;    /* tokens, </s> not counted; max_len 0: twice the source's and 20 */
     int batch;               /* sources in work at once at most; 0: as many as make good use of the cores */
+    int rows;                /* hypotheses of a step at most, unless one source has more; 0: 128, enough for products to be worth their packing */
     int batch_tokens;        /* tokens of sources in work at once at most, unless one has more */
     bool attention;          /* is wanted in the answers */
 } fv_search_options;

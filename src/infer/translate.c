@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "infer/align.h"
-#include "infer/decoder.h"
 #include "infer/infer.h"
+#include "infer/team.h"
 #include "text/pair.h"
 
 /* A text or a piece of one, as the search takes it. */
@@ -21,8 +21,7 @@ typedef struct part {
 } part;
 
 struct fv_translating {
-    fv_decoder *decoder;
-    fv_search *search;
+    fv_team *team;
     fv_shortlist list;             /* {0} unless it was asked for */
     fv_arena work, results;
     fv_encoding encoding;
@@ -43,7 +42,7 @@ static fv_status pack(fv_model *model, fv_products products, fv_pool *pool, fv_e
     return status;
 }
 
-static fv_status restrict_words(fv_translating *t, const fv_model *model, fv_pool *pool, fv_err *err)
+static fv_status open_shortlist(fv_translating *t, const fv_model *model, fv_err *err)
 {
     fv_status status = FV_OK;
     const fv_seq2seq_config *c = &model->net.translator->config;
@@ -51,7 +50,6 @@ static fv_status restrict_words(fv_translating *t, const fv_model *model, fv_poo
     FV_TRY(fv_path_join(path, model->folder, FV_SHORTLIST_FILE, err));
     if (!fv_file_exists(path)) return FV_FAIL(err, FV_E_ARGUMENT, "%s: not there, so words cannot be chosen by it; fovea train translate writes one beside the model", path);
     FV_TRY(fv_shortlist_open(&t->list, path, c->src_vocab, c->tgt_vocab, err));
-    FV_TRY(fv_decoder_restrict(t->decoder, &t->list, pool, err));
 done:
     return status;
 }
@@ -62,13 +60,9 @@ fv_translating *fv_translating_new(fv_model *model, const fv_session_options *op
     if (!pool || pack(model, options->products, pool, err) != FV_OK) return NULL;
     fv_translating *t = fv_alloc_zero(1, sizeof *t, err);
     if (!t) return NULL;
-    t->decoder = fv_decoder_new(model->net.translator, pool, err);
-    bool ready = t->decoder && (!options->shortlist || restrict_words(t, model, pool, err) == FV_OK);
-    if (ready) {
-        fv_stepper stepper = fv_decoder_stepper(t->decoder);
-        t->search = fv_search_new(&stepper, pool, err);
-    }
-    if (t->search) return t;
+    bool ready = !options->shortlist || open_shortlist(t, model, err) == FV_OK;
+    if (ready) t->team = fv_team_new(model->net.translator, options->shortlist ? &t->list : NULL, pool, err);
+    if (t->team) return t;
     fv_translating_free(t);
     return NULL;
 }
@@ -76,8 +70,7 @@ fv_translating *fv_translating_new(fv_model *model, const fv_session_options *op
 void fv_translating_free(fv_translating *t)
 {
     if (!t) return;
-    fv_search_free(t->search);
-    fv_decoder_free(t->decoder);
+    fv_team_free(t->team);
     fv_shortlist_release(&t->list);
     fv_encoding_release(&t->encoding);
     fv_arena_release(&t->work);
@@ -343,7 +336,7 @@ static fv_status search(fv_session *s, const fv_translate_options *o, fv_hypothe
         .beam = o->beam, .nbest = o->nbest, .length_penalty = o->length_penalty, .coverage_penalty = o->coverage_penalty,
         .max_len = o->max_len, .min_len = o->min_len, .batch_tokens = s->batch_tokens, .attention = o->align,
     };
-    return fv_search_run(s->translating->search, s->translating->sources, s->translating->n_parts, &options, found, err);
+    return fv_team_run(s->translating->team, s->translating->sources, s->translating->n_parts, &options, found, err);
 }
 
 fv_status fv_translate(fv_session *s, const fv_text *texts, size_t n, const fv_translate_options *options, fv_translation *out, fv_err *err)

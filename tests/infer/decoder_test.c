@@ -9,8 +9,9 @@
 #include <cmocka.h>
 
 #include "infer/decoder.h"
+#include "infer/tiny_translator.h"
 
-enum { EOS = 0, PAD = 28, VOCAB = 29, SOURCES = 9, LONGEST = 7, MOST = 12 };
+enum { EOS = TINY_EOS, PAD = TINY_PAD, VOCAB = TINY_VOCAB, LONGEST = TINY_LONGEST, SOURCES = 9, MOST = 12 };
 
 static fv_pool *pools[2];
 
@@ -28,28 +29,6 @@ static int tear_down(void **state)
     fv_pool_free(pools[0]);
     fv_pool_free(pools[1]);
     return 0;
-}
-
-static void make_model(fv_seq2seq *m, fv_positions positions, bool pre_norm)
-{
-    fv_err err = {0};
-    fv_seq2seq_config c = {
-        .src_vocab = VOCAB, .tgt_vocab = VOCAB, .encoder_layers = 2, .decoder_layers = 2, .width = 32, .heads = 4, .ffn = 48, .max_len = 40, .act = FV_ACT_RELU,
-        .positions = positions, .pre_norm = pre_norm, .shared = true, .tied = true, .scale_embedding = true, .output_bias = true, .pad = PAD, .eos = EOS, .start = PAD, .norm_eps = 1e-5,
-    };
-    if (fv_seq2seq_init(m, &c, &err) != FV_OK || fv_params_allocate(&m->params, &err) != FV_OK) fail_msg("%s", err.text);
-    fv_params_draw(&m->params, 5);
-    for (int i = 0; i < VOCAB; i++) m->output_bias->data[i] = (float)(i % 7) * 0.2f; /* so that not the last word comes again and again */
-}
-
-static void make_sources(fv_search_source *sources, int32_t (*ids)[LONGEST])
-{
-    fv_rng rng = fv_rng_make(3, "sources");
-    for (int32_t i = 0; i < SOURCES; i++) {
-        int32_t n = 1 + (int32_t)fv_rng_below(&rng, LONGEST);
-        for (int32_t j = 0; j < n; j++) ids[i][j] = j == n - 1 ? EOS : 1 + (int32_t)fv_rng_below(&rng, PAD - 1);
-        sources[i] = (fv_search_source){.ids = ids[i], .n = n, .text = (size_t)i + 1};
-    }
 }
 
 typedef struct rig { fv_decoder *decoder; fv_search *search; } rig;
@@ -122,10 +101,10 @@ static void greedy_is_the_graph_s_choice(void **state)
     fv_search_source sources[SOURCES];
     int32_t ids[SOURCES][LONGEST];
     fv_hypothesis out[SOURCES];
-    make_sources(sources, ids);
+    tiny_sources(sources, ids, SOURCES);
     for (size_t k = 0; k < FV_COUNT(kinds); k++) {
         fv_seq2seq m;
-        make_model(&m, kinds[k], k % 2);
+        tiny_translator(&m, kinds[k], k % 2);
         rig r = make_rig(&m, pools[1]);
         fv_graph *g = fv_graph_new(pools[0], NULL);
         fv_search_options o = options(1);
@@ -153,11 +132,11 @@ static void neighbours_and_threads_change_no_bit(void **state)
     const fv_precision precisions[] = {FV_PRECISION_F32, FV_PRECISION_BF16, FV_PRECISION_INT8};
     fv_search_source sources[SOURCES];
     int32_t ids[SOURCES][LONGEST];
-    make_sources(sources, ids);
+    tiny_sources(sources, ids, SOURCES);
     for (size_t p = 0; p < FV_COUNT(precisions); p++) {
         fv_seq2seq m;
         fv_hypothesis out[SOURCES], one;
-        make_model(&m, FV_POSITIONS_SINUSOIDAL, false);
+        tiny_translator(&m, FV_POSITIONS_SINUSOIDAL, false);
         assert_int_equal(fv_seq2seq_pack(&m, precisions[p], pools[0], &(fv_mapping){0}, NULL), FV_OK);
         assert_int_equal(fv_packed_precision(m.output->packed), precisions[p]);
         rig r = make_rig(&m, pools[1]), alone = make_rig(&m, pools[0]);
@@ -184,8 +163,8 @@ static void steps_allocate_nothing(void **state)
     fv_hypothesis out[SOURCES];
     fv_seq2seq m;
     int64_t counts[2];
-    make_sources(sources, ids);
-    make_model(&m, FV_POSITIONS_SINUSOIDAL, false);
+    tiny_sources(sources, ids, SOURCES);
+    tiny_translator(&m, FV_POSITIONS_SINUSOIDAL, false);
     rig r = make_rig(&m, pools[1]);
     fv_search_options o = options(3);
     o.min_len = MOST;
