@@ -305,6 +305,22 @@ static rectangle rectangle_of(const plan *p, int64_t task)
     return (rectangle){.first = first, .last = min64(first + p->tile_m, p->m_panels), .from = from, .to = min64(from + p->tile_n, p->n_panels)};
 }
 
+/* The panel of packed B that is wanted after this one: in the task, or most likely in the next; NULL: none is left. */
+static const float *next_panel(const plan *p, const rectangle *t, int64_t block, int64_t panel)
+{
+    if (!p->g->packed) return NULL;
+    if (++panel == t->to && block + 1 < p->k_blocks) block++, panel = t->from;
+    return panel < p->n_panels ? p->g->packed->panels + b_offset(p, block, panel) : NULL;
+}
+
+/* What tile q of a panel asks for while it computes: of each row of the next panel its q-th cache line. Memory then works all
+ * the time that a panel takes, and not for the first tile alone, which would wait for it. */
+static const float *ahead_of(const plan *p, const float *next, int64_t q)
+{
+    enum { LINE = 16 };
+    return next && q * LINE < p->nr ? next + q * LINE : NULL;
+}
+
 /* The sums of one tile, of panels q of A and `panel` of B; in int8 they become floats with the last block. */
 static void compute_tile(const plan *p, const room *r, const rectangle *t, const float *b, int64_t block, int64_t panel, int64_t q, int rows, int cols)
 {
@@ -312,12 +328,13 @@ static void compute_tile(const plan *p, const room *r, const rectangle *t, const
     int64_t i = q * p->mr, j = panel * p->nr, k = block_k(p->k, p->k_block, block);
     float *c = g->c + i * g->ldc + j;
     const float *a = r->a + a_offset(p, block, q - t->first, t->last - t->first);
+    const float *ahead = ahead_of(p, next_panel(p, t, block, panel), q - t->first);
     bool add = g->add || block > 0;
     if (p->int8) {
         fv_dequant d = {r->rows + (q - t->first) * p->mr, g->packed->scales + j, g->packed->sums + j, g->bias ? g->bias + j : NULL};
-        p->int8->tile(c, g->ldc, a, p->mr, b, p->nr, k, rows, cols, add, block + 1 == p->k_blocks ? &d : NULL);
+        p->int8->tile(c, g->ldc, a, p->mr, b, p->nr, ahead, k, rows, cols, add, block + 1 == p->k_blocks ? &d : NULL);
     } else {
-        (p->bf16 ? p->bf16->tile : p->isa->tile)(c, g->ldc, a, p->mr, b, p->nr, k, rows, cols, add);
+        (p->bf16 ? p->bf16->tile : p->isa->tile)(c, g->ldc, a, p->mr, b, p->nr, ahead, k, rows, cols, add);
     }
 }
 

@@ -59,7 +59,7 @@ INLINE void tile_step(vs sum[MR][2], const float *a, const float *b, int rows, i
 }
 
 /* c is fetched meanwhile, as in simd.inc.c. */
-INLINE void tile_sums(vs sum[MR][2], float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, int64_t k, int rows, int vectors)
+INLINE void tile_sums(vs sum[MR][2], float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, const float *ahead, int64_t k, int rows, int vectors)
 {
     int64_t l = 0;
     UNROLL
@@ -71,15 +71,18 @@ INLINE void tile_sums(vs sum[MR][2], float *c, int64_t ldc, const float *a, int6
         for (int j = 0; j < vectors; j += 16 / VL) vf_expect(c + l * ldc + j * VL);
         tile_step(sum, a + l * a_step, b + l * b_step, rows, vectors);
     }
-    for (; l < k; l++) tile_step(sum, a + l * a_step, b + l * b_step, rows, vectors);
+    for (; l < k; l++) {
+        fv_ask(ahead + l * b_step);
+        tile_step(sum, a + l * a_step, b + l * b_step, rows, vectors);
+    }
 }
 
-#define TILE_ARGS float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, int64_t k, int cols, bool add, const fv_dequant *d
+#define TILE_ARGS float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, const float *ahead, int64_t k, int cols, bool add, const fv_dequant *d
 
 INLINE void tile_body(TILE_ARGS, int rows, int vectors)
 {
     vs sum[MR][2];
-    tile_sums(sum, c, ldc, a, a_step, b, b_step, k, rows, vectors);
+    tile_sums(sum, c, ldc, a, a_step, b, b_step, ahead, k, rows, vectors);
     UNROLL
     for (int i = 0; i < rows; i++) {
         UNROLL
@@ -88,7 +91,7 @@ INLINE void tile_body(TILE_ARGS, int rows, int vectors)
 }
 
 /* One function for each number of rows and vectors; [rows - 1][vectors - 1] finds it. */
-#define TILE_ONE(rows, vectors) static void tile_##rows##_##vectors(TILE_ARGS) { tile_body(c, ldc, a, a_step, b, b_step, k, cols, add, d, rows, vectors); }
+#define TILE_ONE(rows, vectors) static void tile_##rows##_##vectors(TILE_ARGS) { tile_body(c, ldc, a, a_step, b, b_step, ahead, k, cols, add, d, rows, vectors); }
 #define TILE_FN(rows) TILE_ONE(rows, 1) TILE_ONE(rows, 2)
 #define TILE_PAIR(rows) {tile_##rows##_1, tile_##rows##_2},
 
