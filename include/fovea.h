@@ -434,6 +434,92 @@ FV_API bool fv_session_has_wide(const fv_session *session);
 FV_API fv_reasons *fv_explain_wide(fv_session *session, const fv_text *text, int label, fv_err *err);
 FV_API void fv_reasons_free(fv_reasons *reasons);
 
+/* ---- Why: which words made the answer, by several methods, each measured ----
+ *
+ * What is explained is the score of one label in the model's final answer, the wide part included: its log-odds ln p/(1-p),
+ * or of regression the value. A word is a run of letters and digits, a mark, or a Chinese character, whatever the tokenizer makes of it.
+ * docs/explain.md has the formulas. */
+typedef enum fv_method {
+    FV_METHOD_ATTENTION,     /* where the Transformer looked: attention rollout (Abnar & Zuidema 2020); nothing of the wide part */
+    FV_METHOD_GRADIENT,      /* gradient × input, the input counted from a text of [MASK]s (Shrikumar et al. 2016) */
+    FV_METHOD_INTEGRATED,    /* integrated gradients on the way from there (Sundararajan et al. 2017) */
+    FV_METHOD_LEAVE_ONE_OUT, /* what the score loses without the word */
+    FV_N_METHODS
+} fv_method;
+
+FV_API const char *fv_method_name(fv_method method); /* "attention" | "gradient" | "integrated" | "leave-one-out" */
+
+typedef struct fv_explain_options {
+    size_t size;
+    int label;        /* default -1: the best one */
+    unsigned methods; /* of 1u << fv_method; default all */
+    int steps;        /* of the integral; default 0: as many as bring its gap under 1 %, at most 256 */
+    int orders;       /* random ones, to measure methods against; default 20; 0: nothing is measured, and nothing withheld */
+    uint64_t seed;    /* of these; default 1 */
+    bool maps;        /* attention by layer and head, too; default false */
+} fv_explain_options;
+
+FV_API void fv_explain_options_init(fv_explain_options *options);
+
+/* How well an order of words holds (DeYoung et al. 2020, ERASER): by how much the probability (of regression: the value, towards where the
+ * text brought it) sinks without its first words, and with nothing but them; the mean over the first 10, 20 and 50 % of the words. */
+typedef struct fv_faithfulness {
+    double comprehensiveness; /* the higher the better */
+    double sufficiency;       /* the lower the better */
+} fv_faithfulness;
+
+typedef enum fv_withheld {
+    FV_WITHHELD_NOT,    /* it is shown */
+    FV_WITHHELD_RANDOM, /* comprehensiveness less sufficiency is no higher than the random orders' mean and twice its standard error */
+    FV_WITHHELD_SHORT,  /* of fewer than two words there is no order to measure */
+} fv_withheld;
+
+typedef struct fv_attribution {
+    fv_method method;
+    const double *weights;     /* [n_words] for the label, or if negative against it; attention: shares, that sum to 1. NULL when withheld */
+    fv_withheld withheld;
+    fv_faithfulness measured;  /* NaN without orders */
+    double gap;                /* integrated: what the weights' sum lacks of score - baseline_score; gradient: the same, and no promise; else NaN */
+    int steps;                 /* integrated: how many; else 0 */
+} fv_attribution;
+
+typedef struct fv_explained_word {
+    uint32_t begin, end; /* bytes of the text */
+    int part;            /* 0: text, 1: text2 */
+} fv_explained_word;
+
+/* A row and a column of a map: a word, or a token that frames the text. */
+typedef struct fv_place {
+    int word;          /* -1: a frame */
+    const char *frame; /* "[CLS]"; NULL for a word; lives as long as the model */
+} fv_place;
+
+typedef struct fv_explanation {
+    int label;                        /* explained; 0 of regression */
+    double answer;                    /* its calibrated probability; of regression the value */
+    double score, baseline_score;     /* its log-odds, or the value; the same of [MASK]s and without n-grams */
+    const char *baseline;             /* the token that stands for nothing, "[MASK]"; lives as long as the model */
+    bool cut;                         /* the text is longer than the model: explained is what it would say of the part that it reads */
+    uint32_t read[2];                 /* bytes of that part of each text */
+    const fv_explained_word *words;
+    size_t n_words;
+    fv_attribution attributions[FV_N_METHODS]; /* those asked for, best first: by comprehensiveness less sufficiency, the withheld last */
+    int n_attributions;
+    fv_faithfulness random;           /* the mean over the random orders */
+    double random_error;              /* the standard error of its comprehensiveness less sufficiency */
+    int orders;
+    /* With `maps`: how much place i attends to place j, [layers, heads, n_places, n_places]. A word's pieces are one place:
+     * attention to it is the sum, attention from it the mean (Clark et al. 2019). Rows sum to 1. */
+    const fv_place *places;
+    size_t n_places;
+    int layers, heads;
+    const float *maps;
+} fv_explanation;
+
+/* Free it before the model is closed. FV_E_ARGUMENT when the model gives texts no labels. */
+FV_API fv_explanation *fv_explain(fv_session *session, const fv_text *text, const fv_explain_options *options, fv_err *err);
+FV_API void fv_explanation_free(fv_explanation *explanation);
+
 /* ---- Evaluation --------------------------------------------------------------------------- */
 
 /* A headline figure with a bootstrap interval (percentile, 95 %, 1,000 resamples of rows). */

@@ -1,4 +1,4 @@
-/* Where the model looked: attention rollout (Abnar & Zuidema 2020). Each layer's heads are averaged
+/* Where the model looked: maps of attention, and attention rollout (Abnar & Zuidema 2020). Each layer's heads are averaged
  * and mixed half and half with the identity, which stands for the residual path; walking back from the
  * pooled place through the layers gives each token's share. Then pieces are put together into words.
  *
@@ -6,30 +6,44 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "explain/explain.h"
 #include "graph/op.h"
-#include "infer/infer.h"
 
 /* ---- Tokens ---- */
+
+static const fv_node *attention_of(const fv_graph *g, int layer)
+{
+    char name[32];
+    snprintf(name, sizeof name, "layer.%d.attend", layer);
+    return fv_graph_find_node(g, name);
+}
 
 static void keep_attention(fv_graph *g, int layers)
 {
     for (int i = 0; i < layers; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "layer.%d.attend", i);
-        const fv_node *node = fv_graph_find_node(g, name);
+        const fv_node *node = attention_of(g, i);
         if (!node) continue;
         fv_graph_keep(g, node->out);
         for (int k = 0; k < node->n_in; k++) fv_graph_keep(g, node->in[k]);
     }
 }
 
+/* What fv_attention_weights needs to form the weights of a node that has run. */
+static fv_attention seen_by(const fv_node *node)
+{
+    fv_attention a = *(const fv_attention *)node->args;
+    const fv_tensor *q = node->in[0], *k = node->in[1], *bias = node->n_in > 3 ? node->in[3] : NULL;
+    a.q = q->data, a.ldq = q->stride;
+    a.k = k->data, a.ldk = k->stride;
+    a.bias = bias ? bias->data : NULL, a.ldbias = bias ? bias->stride : 0;
+    a.lse = node->aux;
+    return a;
+}
+
 /* share := share · (½ mean over heads of A + ½ I) */
 static void walk_back(const fv_node *node, double *share, double *next, float *weights, int n)
 {
-    fv_attention a = *(const fv_attention *)node->args;
-    a.q = node->in[0]->data, a.ldq = node->in[0]->stride;
-    a.k = node->in[1]->data, a.ldk = node->in[1]->stride;
-    a.lse = node->aux;
+    fv_attention a = seen_by(node);
     for (int j = 0; j < n; j++) next[j] = share[j] / 2;
     for (int h = 0; h < a.H; h++) {
         fv_attention_weights(&a, 0, h, weights);
@@ -44,103 +58,148 @@ static void start_share(double *share, int n, fv_pooling pooling)
     for (int i = 0; i < n; i++) share[i] = pooling == FV_POOLING_CLS ? i == 0 : 1.0 / n;
 }
 
-static fv_status roll_out(fv_session *s, const fv_batch *batch, double *share, fv_err *err)
+/* Runs the body over one text, with attention kept. The sampler owns the batch: release it when all is read. */
+static fv_status run_body(fv_session *s, const fv_encoding *e, fv_sampler *sampler, fv_err *err)
 {
     fv_status status = FV_OK;
     const fv_encoder *encoder = &s->model->net.encoder;
-    size_t n = (size_t)batch->N;
-    float *weights = fv_alloc(n * n * sizeof *weights, err);
-    double *next = fv_alloc(n * sizeof *next, err);
-    if (!weights || !next) { status = FV_E_MEMORY; goto done; }
+    int64_t offsets[2] = {0, (int64_t)e->n};
+    fv_token_rows rows = {.ids = e->ids, .types = e->types, .offsets = offsets, .n = 1, .max_len = (int)e->n};
+    fv_batch batch;
+    FV_TRY(fv_sampler_init(sampler, &rows, s->batch_tokens, 0, err));
+    fv_sampler_plan(sampler, -1);
+    fv_sampler_get(sampler, 0, &batch);
     fv_graph_reset(s->graph, false);
-    fv_tensor *out = fv_encoder_build(encoder, s->graph, batch);
+    fv_tensor *out = fv_encoder_build(encoder, s->graph, &batch);
     keep_attention(s->graph, encoder->config.layers);
     FV_TRY(fv_graph_plan(s->graph, out, err));
     fv_graph_forward(s->graph, 0);
-    start_share(share, batch->N, encoder->config.pooling);
-    for (int i = encoder->config.layers - 1; i >= 0; i--) {
-        char name[32];
-        snprintf(name, sizeof name, "layer.%d.attend", i);
-        walk_back(fv_graph_find_node(s->graph, name), share, next, weights, batch->N);
-    }
 done:
-    fv_free(weights);
-    fv_free(next);
     return status;
 }
 
-/* ---- Words ---- */
-
-static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-
-enum { WORDY, MARK, IDEOGRAPH, INNER };
-
-/* What a piece of text begins with: a letter or digit, a mark, a character that is a word by itself,
- * or the inside of a character that the tokenizer cut. */
-static int kind_of(const unsigned char *p)
+fv_status fv_explain_rollout(fv_explaining *x, double *words, fv_err *err)
 {
-    if (*p < 0x80) return (*p >= '0' && *p <= '9') || (*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || *p == '\'' ? WORDY : MARK;
-    if (*p < 0xc0) return INNER;
-    if (*p == 0xe3 && p[1] == 0x80) return MARK;                /* U+3000 to U+303F: CJK punctuation */
-    if (*p == 0xef && (p[1] == 0xbc || p[1] == 0xbd)) return MARK; /* U+FF00 to U+FF7F: full-width forms */
-    if ((*p >= 0xe3 && *p <= 0xe9) || *p == 0xf0) return IDEOGRAPH; /* U+3000 to U+9FFF, and beyond U+10000 */
-    return WORDY;
+    fv_status status = FV_OK;
+    const fv_encoder_config *c = &x->session->model->net.encoder.config;
+    size_t n = x->encoding.n;
+    fv_sampler sampler = {0};
+    float *weights = fv_alloc(n * n * sizeof *weights, err);
+    double *share = fv_alloc((2 * n + 1) * sizeof *share, err), sum = 0;
+    if (!weights || !share) { status = FV_E_MEMORY; goto done; }
+    FV_TRY(run_body(x->session, &x->encoding, &sampler, err));
+    start_share(share, (int)n, c->pooling);
+    for (int i = c->layers - 1; i >= 0; i--) walk_back(attention_of(x->session->graph, i), share, share + n, weights, (int)n);
+    memset(words, 0, x->units.n * sizeof *words);
+    fv_shares_add(&x->shares, share, words);
+    for (size_t i = 0; i < x->units.n; i++) sum += words[i];
+    for (size_t i = 0; i < x->units.n && sum > 0; i++) words[i] /= sum;
+done:
+    fv_sampler_release(&sampler);
+    fv_free(weights);
+    fv_free(share);
+    return status;
 }
 
-static bool joins(const fv_word *last, const fv_word *piece, const char *text, bool after_space)
-{
-    if (!last || after_space || last->part != piece->part || last->end != piece->begin) return false;
-    int now = kind_of((const unsigned char *)text + piece->begin), before = kind_of((const unsigned char *)text + last->begin);
-    return now == INNER || (now == WORDY && before == WORDY);
-}
+/* ---- Maps ---- */
 
-static fv_status group_words(fv_session *s, const fv_text *text, const double *share, size_t *n_words, fv_err *err)
+/* places[token's share] numbers rows and columns: frames and words in the order of their first tokens. */
+static fv_status find_places(const fv_explaining *x, fv_explanation *e, int32_t **at, fv_arena *arena, fv_err *err)
 {
-    const fv_encoding *e = &s->encoding;
-    size_t n = 0;
-    double total = 0;
-    fv_status status = fv_grow(&s->words, &s->words_capacity, e->n + 1, sizeof *s->words, err);
-    if (status != FV_OK) return status;
-    for (size_t i = 0; i < e->n; i++) {
-        const char *in = e->types[i] ? text->text2 : text->text;
-        fv_word piece = {.begin = e->begins[i], .end = e->ends[i], .part = e->types[i] != 0, .weight = (float)share[i]};
-        bool spaced = false;
-        while (piece.begin < piece.end && is_space(in[piece.begin])) piece.begin++, spaced = true;
-        if (piece.begin == piece.end) continue;
-        total += share[i];
-        fv_word *last = n ? &s->words[n - 1] : NULL;
-        if (joins(last, &piece, in, spaced)) {
-            last->end = piece.end;
-            last->weight += piece.weight;
-        } else s->words[n++] = piece;
+    const fv_shares *s = &x->shares;
+    fv_place *places = fv_arena_alloc(arena, (s->n + 1) * sizeof *places, err);
+    int32_t *of_word = fv_arena_alloc(arena, (x->units.n + 1) * sizeof *of_word, err);
+    *at = fv_arena_alloc(arena, (s->n + 1) * sizeof **at, err);
+    if (!places || !of_word || !*at) return FV_E_MEMORY;
+    for (size_t i = 0; i < x->units.n; i++) of_word[i] = -1;
+    for (size_t i = 0; i < s->n; i++) {
+        int32_t word = s->items[i].word;
+        if (word >= 0 && of_word[word] >= 0) { (*at)[i] = of_word[word]; continue; }
+        places[e->n_places] = (fv_place){.word = word, .frame = word < 0 ? fv_tokenizer_token(x->session->model->tokenizer, x->encoding.ids[s->items[i].token]) : NULL};
+        (*at)[i] = (int32_t)e->n_places++;
+        if (word >= 0) of_word[word] = (*at)[i];
     }
-    for (size_t i = 0; i < n; i++) s->words[i].weight = total > 0 ? (float)((double)s->words[i].weight / total) : 0;
-    *n_words = n;
+    e->places = places;
+    return FV_OK;
+}
+
+/* Sum over a word's tokens as columns, mean as rows: out [places, places], zeroed, from weights [tokens, tokens]. */
+static void fold(const fv_shares *s, const int32_t *at, const double *row_shares, size_t places, const float *weights, size_t tokens, float *out)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        const float *row = weights + (size_t)s->items[i].token * tokens;
+        float *to = out + (size_t)at[i] * places;
+        double share = s->items[i].share / row_shares[at[i]];
+        for (size_t j = 0; j < s->n; j++) to[at[j]] += (float)(share * s->items[j].share * (double)row[s->items[j].token]);
+    }
+}
+
+fv_status fv_explain_maps(fv_explaining *x, fv_explanation *e, fv_arena *arena, fv_err *err)
+{
+    fv_status status = FV_OK;
+    const fv_encoder_config *c = &x->session->model->net.encoder.config;
+    size_t n = x->encoding.n;
+    int32_t *at;
+    fv_sampler sampler = {0};
+    float *weights = fv_alloc(n * n * sizeof *weights, err);
+    if (!weights) return FV_E_MEMORY;
+    FV_TRY(find_places(x, e, &at, arena, err));
+    size_t square = e->n_places * e->n_places;
+    double *row_shares = fv_arena_alloc(arena, (e->n_places + 1) * sizeof *row_shares, err);
+    float *maps = fv_arena_alloc(arena, (size_t)c->layers * (size_t)c->heads * square * sizeof *maps, err);
+    if (!row_shares || !maps) { status = FV_E_MEMORY; goto done; }
+    for (size_t i = 0; i < x->shares.n; i++) row_shares[at[i]] += x->shares.items[i].share;
+    FV_TRY(run_body(x->session, &x->encoding, &sampler, err));
+    e->layers = c->layers, e->heads = c->heads, e->maps = maps;
+    for (int l = 0; l < c->layers; l++) {
+        fv_attention a = seen_by(attention_of(x->session->graph, l));
+        for (int h = 0; h < c->heads; h++, maps += square) {
+            fv_attention_weights(&a, 0, h, weights);
+            fold(&x->shares, at, row_shares, e->n_places, weights, n, maps);
+        }
+    }
+done:
+    fv_sampler_release(&sampler);
+    fv_free(weights);
+    return status;
+}
+
+/* ---- Words, alone ---- */
+
+/* As fv_word; only words that the model reads, or a part of them. */
+static fv_status give_words(fv_session *s, const fv_explaining *x, const double *weights, size_t *n, fv_err *err)
+{
+    fv_status status = fv_grow(&s->words, &s->words_capacity, x->units.n + 1, sizeof *s->words, err);
+    uint32_t read[2] = {0, 0};
+    if (status != FV_OK) return status;
+    for (size_t i = 0; i < x->encoding.n; i++)
+        if (x->encoding.ends[i] > read[x->encoding.types[i] != 0]) read[x->encoding.types[i] != 0] = x->encoding.ends[i];
+    for (size_t i = 0; i < x->units.n; i++) {
+        const fv_explained_word *w = &x->units.items[i];
+        if (w->begin < read[w->part]) s->words[(*n)++] = (fv_word){.begin = w->begin, .end = w->end < read[w->part] ? w->end : read[w->part], .part = w->part, .weight = (float)weights[i]};
+    }
     return FV_OK;
 }
 
 fv_status fv_attention_words(fv_session *s, const fv_text *text, const fv_word **words, size_t *n, fv_err *err)
 {
     fv_status status = FV_OK;
-    double *share = NULL;
-    fv_sampler sampler = {0};
-    int64_t offsets[2] = {0, 0};
+    fv_explaining x = {.session = s, .text = fv_units_measured(text)};
+    double *weights = NULL;
     *n = 0;
     if (s->head->kind == FV_LABELS_TEXT) return FV_FAIL(err, FV_E_ARGUMENT, "%s gives texts no labels: %s", s->model->folder, fv_labels_does(s->head->kind));
-    FV_TRY(fv_prepare_one(&s->encoding, s->model->tokenizer, s->model->net.encoder.config.max_len, text, &s->cut, err));
-    offsets[1] = (int64_t)s->encoding.n;
-    fv_token_rows rows = {.ids = s->encoding.ids, .types = s->encoding.types, .offsets = offsets, .n = 1, .max_len = (int)s->encoding.n};
-    share = fv_alloc((s->encoding.n + 1) * sizeof *share, err);
-    if (!share) { status = FV_E_MEMORY; goto done; }
-    FV_TRY(fv_sampler_init(&sampler, &rows, s->batch_tokens, 0, err));
-    fv_sampler_plan(&sampler, -1);
-    fv_batch batch;
-    fv_sampler_get(&sampler, 0, &batch);
-    FV_TRY(roll_out(s, &batch, share, err));
-    FV_TRY(group_words(s, text, share, n, err));
+    FV_TRY(fv_prepare_one(&x.encoding, s->model->tokenizer, s->model->net.encoder.config.max_len, &x.text, &s->cut, err));
+    FV_TRY(fv_units_find(&x.units, &x.text, err));
+    FV_TRY(fv_shares_find(&x.shares, &x.units, &x.encoding, err));
+    weights = fv_alloc_zero(x.units.n + 1, sizeof *weights, err);
+    if (!weights) { status = FV_E_MEMORY; goto done; }
+    FV_TRY(fv_explain_rollout(&x, weights, err));
+    FV_TRY(give_words(s, &x, weights, n, err));
     *words = s->words;
 done:
-    fv_sampler_release(&sampler);
-    fv_free(share);
+    fv_encoding_release(&x.encoding);
+    fv_units_release(&x.units);
+    fv_shares_release(&x.shares);
+    fv_free(weights);
     return status;
 }

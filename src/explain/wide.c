@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "infer/infer.h"
+#include "explain/explain.h"
 
 /* The n-grams of one text, and the features that they are. */
 typedef struct evidence {
@@ -167,6 +167,34 @@ static fv_status fill(const evidence *e, fv_reasons *r, fv_err *err)
     }
     fv_free(counts);
     return counts && r->ngrams && r->words ? FV_OK : FV_E_MEMORY;
+}
+
+fv_status fv_wide_by_words(fv_explaining *x, double *weights, fv_err *err)
+{
+    fv_status status = FV_OK;
+    evidence e = {.wide = &x->session->head->wide};
+    fv_reasons r = {0};
+    uint32_t *counts = NULL;
+    int outputs = e.wide->outputs;
+    FV_TRY(gather(&e, &x->text, err));
+    counts = fv_alloc_zero((size_t)e.row.offsets[1] + 1, sizeof *counts, err);
+    r.words = fv_alloc_zero(e.places.n_words + 1, sizeof *r.words, err);
+    if (!counts || !r.words) { status = FV_E_MEMORY; goto done; }
+    for (size_t i = 0; i < e.ngrams.n; i++)
+        if (e.features[i] >= 0) counts[e.features[i]]++;
+    for (r.label = 0; r.label < outputs; r.label++) {
+        memset(r.words, 0, e.places.n_words * sizeof *r.words);
+        spread(&e, &r, counts);
+        for (size_t i = 0; i < e.places.n_words; i++) {
+            size_t word = fv_units_at(&x->units, e.places.words[i].part, e.places.words[i].begin);
+            weights[word * (size_t)outputs + (size_t)r.label] += r.words[i].weight;
+        }
+    }
+done:
+    release(&e);
+    fv_free(counts);
+    fv_free(r.words);
+    return status;
 }
 
 /* ---- The call ---- */

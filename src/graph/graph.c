@@ -20,6 +20,12 @@ struct fv_graph {
     bool training;
     fv_precision precision; /* outlives resets */
     char scope[64];
+    struct watch {
+        const char *name;
+        fv_graph_edit edit;
+        void *user;
+        const fv_tensor *tensor; /* once the node is there */
+    } watch;
     fv_err error;
     fv_plan plan, laid_out; /* of this graph; of the block */
     uint8_t *block;
@@ -51,6 +57,7 @@ void fv_graph_reset(fv_graph *graph, bool training)
     graph->n_nodes = 0;
     graph->training = training;
     graph->scope[0] = 0;
+    graph->watch = (struct watch){0};
     graph->error.status = FV_OK;
 }
 
@@ -201,6 +208,14 @@ static void append(fv_graph *graph, fv_node *node)
     graph->last = node;
 }
 
+static void watch(fv_graph *graph, fv_tensor *out)
+{
+    if (!graph->watch.name || strcmp(out->name, graph->watch.name) != 0) return;
+    graph->watch.tensor = out;
+    out->keep = true;
+    out->wants_grad = graph->training;
+}
+
 fv_tensor *fv_graph_add(fv_graph *graph, const fv_op *op, fv_tensor *const *in, int n_in, uint32_t required, const void *args, size_t args_bytes)
 {
     FV_ASSERT(n_in <= FV_MAX_IN);
@@ -214,6 +229,7 @@ fv_tensor *fv_graph_add(fv_graph *graph, const fv_op *op, fv_tensor *const *in, 
     out->from = node;
     for (int i = 0; i < n_in; i++)
         if (op->backward && in[i] && in[i]->wants_grad) out->wants_grad = true;
+    watch(graph, out);
     fv_err err = {0};
     if (op->check(node, &err) != FV_OK) return fv_graph_fail(graph, err.status, "%s: %s", node->name, err.text), NULL;
     out->stride = out->grad_stride = out->cols;
@@ -253,6 +269,12 @@ void fv_graph_keep(fv_graph *graph, fv_tensor *tensor)
     if (tensor) (tensor->base ? tensor->base : tensor)->keep = true;
 }
 
+void fv_graph_watch(fv_graph *graph, const char *node, fv_graph_edit edit, void *user)
+{
+    FV_ASSERT(graph->n_nodes == 0);
+    graph->watch = (struct watch){.name = node, .edit = edit, .user = user};
+}
+
 const fv_node *fv_graph_find_node(const fv_graph *graph, const char *name)
 {
     for (const fv_node *n = graph->first; n; n = n->next)
@@ -281,11 +303,11 @@ static void use(fv_tensor *t, int time)
 }
 
 /* Whether the gradient of input i may lie where the output's lies, which nothing reads once the node has gone back: it
- * is the first to be written, in one piece, and the node itself sends nothing else there. */
+ * is the first to be written, in one piece, and the node itself sends nothing else there. A watched gradient is read later. */
 static bool may_inherit(const fv_graph *graph, const fv_node *node, int i, const fv_tensor *result)
 {
     const fv_tensor *t = node->in[i];
-    if (!t || !(node->passes >> i & 1) || !t->from || t == result || !t->wants_grad || t->has_views || t->first_back != backward_time(graph, node)) return false;
+    if (!t || !(node->passes >> i & 1) || !t->from || t == result || node->out == graph->watch.tensor || !t->wants_grad || t->has_views || t->first_back != backward_time(graph, node)) return false;
     for (int k = 0; k < node->n_in; k++)
         if (k != i && node->in[k] == t) return false;
     return true;
@@ -296,7 +318,7 @@ static void find_heirs(fv_graph *graph, const fv_tensor *result)
 {
     for (fv_node *node = graph->first; node; node = node->next) {
         node->out->grad_of = NULL;
-        node->out->grad_death = backward_time(graph, node);
+        node->out->grad_death = node->out == graph->watch.tensor ? 2 * graph->n_nodes : backward_time(graph, node);
         for (int i = 0; graph->training && i < node->n_in; i++) {
             if (!may_inherit(graph, node, i, result)) continue;
             node->in[i]->grad_of = node->out;
@@ -411,6 +433,7 @@ void fv_graph_forward(fv_graph *graph, uint64_t key)
     for (fv_node *node = graph->first; node; node = node->next) {
         node->scratch = at(graph, node->forward_item);
         node->op->forward(node, &run);
+        if (node->out == graph->watch.tensor && graph->watch.edit) graph->watch.edit(graph->watch.user, node->out);
     }
 }
 
@@ -430,19 +453,25 @@ static void clear_parents(const fv_node *node)
     }
 }
 
-void fv_graph_backward(fv_graph *graph, fv_tensor *loss, float scale, uint64_t key)
+void fv_graph_backward_from(fv_graph *graph, fv_tensor *result, const float *grad, uint64_t key)
 {
-    FV_ASSERT(graph->training && loss->rows == 1 && loss->cols == 1);
-    if (!loss->wants_grad) return;
+    FV_ASSERT(graph->training);
+    if (!result->wants_grad) return;
     fv_run run = {.pool = graph->pool, .key = key};
-    loss->grad[0] = scale;
-    loss->grad_set = true;
+    for (int64_t r = 0; r < result->rows; r++) memcpy(result->grad + r * result->grad_stride, grad + r * result->cols, floats(result->cols));
+    result->grad_set = true;
     for (fv_node *node = graph->last; node; node = node->previous) {
         if (!node->out->wants_grad || !node->out->grad_set) continue;
         clear_parents(node);
         node->scratch = at(graph, node->backward_item);
         node->op->backward(node, &run);
     }
+}
+
+void fv_graph_backward(fv_graph *graph, fv_tensor *loss, float scale, uint64_t key)
+{
+    FV_ASSERT(loss->rows == 1 && loss->cols == 1);
+    fv_graph_backward_from(graph, loss, &scale, key);
 }
 
 double fv_graph_flops(const fv_graph *graph, bool backward)

@@ -77,12 +77,20 @@ void fv_graph_keep(fv_graph *graph, fv_tensor *tensor);
 fv_tensor *fv_graph_find(const fv_graph *graph, const char *name);
 const fv_node *fv_graph_find_node(const fv_graph *graph, const char *name);
 
+/* A tap that writes, set between reset and building: the node of that name (borrowed) gets a gradient even where nothing that it is made of
+ * wants one, and values and gradient stay readable. `edit` (may be NULL) is called once the values are there and may change them, before
+ * any later node reads them: so an explanation puts other vectors in the place of embeddings. One a graph; a reset forgets it. */
+typedef void (*fv_graph_edit)(void *user, fv_tensor *tensor);
+void fv_graph_watch(fv_graph *graph, const char *node, fv_graph_edit edit, void *user);
+
 /* Reports the first builder error, else lays out memory. `result` is the loss or what is asked for. */
 fv_status fv_graph_plan(fv_graph *graph, fv_tensor *result, fv_err *err);
 /* `key` is chance's in this step: fv_mix(seed, step). The same one for both calls. */
 void fv_graph_forward(fv_graph *graph, uint64_t key);
 /* Gradients of scale · loss ([1,1]): parameters' are added to, activations' are set. */
 void fv_graph_backward(fv_graph *graph, fv_tensor *loss, float scale, uint64_t key);
+/* The same from a result of any shape, whose own gradient is given: [rows, cols], dense. */
+void fv_graph_backward_from(fv_graph *graph, fv_tensor *result, const float *grad, uint64_t key);
 
 size_t fv_graph_bytes(const fv_graph *graph);                 /* of the block */
 double fv_graph_flops(const fv_graph *graph, bool backward);  /* multiply-adds × 2 of products and attention */

@@ -102,6 +102,43 @@ static void gradients_of_all_readers_add_up(void **state)
     expect_floats(dx, (float[]){3 * y0, 0, 4 * y0, 3 * y1, 0, 4 * y1}, 6);
 }
 
+/* ---- A tap that writes ---- */
+
+static void write_tens(void *user, fv_tensor *t)
+{
+    for (int64_t i = 0; i < t->rows * t->cols; i++) t->data[i] += 10;
+    ++*(int *)user;
+}
+
+/* Nothing that the watched node is made of wants a gradient: it gets one all the same, and it is still there at the end, though the
+ * next node passes its own on and could have taken its place. */
+static void a_watched_node_is_written_and_has_a_gradient(void **state)
+{
+    (void)state;
+    float x[2] = {1, 2}, seed[2] = {3, -1};
+    int calls = 0;
+    fv_graph_reset(graph, true);
+    fv_graph_watch(graph, "first.add", write_tens, &calls);
+    fv_tensor *in = fv_graph_input(graph, "x", x, 1, 2, 2);
+    fv_graph_scope(graph, "first");
+    fv_tensor *watched = fv_add(graph, in, in);
+    fv_graph_scope(graph, "then");
+    fv_tensor *y = watched;
+    for (int i = 0; i < 4; i++) y = fv_add(graph, y, in);
+    y = fv_add(graph, y, y);
+    assert_int_equal(fv_graph_plan(graph, y, NULL), FV_OK);
+    fv_graph_forward(graph, 1);
+    assert_int_equal(calls, 1);
+    expect_floats(watched->data, (float[]){12, 14}, 2);
+    expect_floats(y->data, (float[]){32, 44}, 2);
+    fv_graph_backward_from(graph, y, seed, 1);
+    expect_floats(watched->grad, (float[]){6, -2}, 2);
+    fv_graph_reset(graph, false);
+    assert_int_equal(fv_graph_plan(graph, fv_add(graph, fv_graph_input(graph, "x", x, 1, 2, 2), fv_graph_input(graph, "x", x, 1, 2, 2)), NULL), FV_OK);
+    fv_graph_forward(graph, 1);
+    assert_int_equal(calls, 1); /* a reset forgets the tap */
+}
+
 static void parameters_gradients_add(void **state)
 {
     (void)state;
@@ -404,6 +441,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(nodes_are_named_by_scope_and_op, begin, end),
         cmocka_unit_test_setup_teardown(views_share_their_parent_s_gradient, begin, end),
         cmocka_unit_test_setup_teardown(gradients_of_all_readers_add_up, begin, end),
+        cmocka_unit_test_setup_teardown(a_watched_node_is_written_and_has_a_gradient, begin, end),
         cmocka_unit_test_setup_teardown(parameters_gradients_add, begin, end),
         cmocka_unit_test_setup_teardown(residuals_share_a_gradient, begin, end),
         cmocka_unit_test_setup_teardown(what_must_not_share_a_gradient_does_not, begin, end),
