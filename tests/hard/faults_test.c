@@ -225,8 +225,15 @@ static fv_status explain(fv_session *session, fv_err *err)
     size_t n;
     fv_status status = fv_attention_words(session, &texts[1], &words, &n, err);
     if (status != FV_OK) return status;
-    char text[64];
-    snprintf(text, sizeof text, "%zu %.9g", n, (double)words[0].weight);
+    double first = (double)words[0].weight;
+    fv_explain_options o;
+    fv_explain_options_init(&o);
+    o.orders = 3, o.steps = 4, o.maps = true;
+    fv_explanation *e = fv_explain(session, &texts[1], &o, err);
+    if (!e) return err->status;
+    char text[128];
+    snprintf(text, sizeof text, "%zu %.9g %.9g %.9g %.9g", n, first, e->random.sufficiency, e->attributions[0].measured.sufficiency, (double)e->maps[3]);
+    fv_explanation_free(e);
     return same_result(text, err);
 }
 
