@@ -67,11 +67,12 @@ KERNEL_OPT ?= -O1
 endif
 
 # Tests that start threads: what `make test-san` runs under ThreadSanitizer.
-TSAN_TESTS := base/pool base/mem kernels/% train/% infer/% api/%
+TSAN_TESTS := base/pool base/mem kernels/% train/% infer/% api/% server/%
 
 # ---- Flags -----------------------------------------------------------------------------------
 
 PKGS := libutf8proc libpcre2-8 jansson zlib
+SERVER_PKGS := libmicrohttpd
 TEST_PKGS := cmocka
 # Goals that compile nothing ask for no libraries.
 ifneq ($(filter-out help clean check-layers check-style,$(or $(MAKECMDGOALS),all)),)
@@ -81,6 +82,7 @@ ifeq ($(PKG_LIBS),missing)
 $(error pkg-config does not find all of: $(PKGS). `./run build` installs them; docs/dependencies.md says what they are for)
 endif
 endif
+SERVER_LIBS = $(shell $(PKG_CONFIG) --libs $(SERVER_PKGS) 2>/dev/null || echo -lmicrohttpd)
 TEST_LIBS = $(shell $(PKG_CONFIG) --libs $(TEST_PKGS) 2>/dev/null || echo -lcmocka)
 
 VERSION := $(shell sed -n 's/^.define FV_VERSION "\(.*\)"/\1/p' include/fovea.h)
@@ -117,6 +119,7 @@ ifeq ($(ARM),)
 LIB_SRC := $(foreach f,$(LIB_SRC),$(if $(findstring /cpu/neon,$(f)),,$(f)))
 endif
 APP_SRC := $(sort $(wildcard app/cli/*.c))
+SERVER_SRC := $(sort $(wildcard app/server/*.c))
 ALL_TEST_SRC := $(sort $(wildcard tests/*/*.c tests/*/*/*.c))
 TEST_SRC := $(filter %_test.c,$(ALL_TEST_SRC))
 FUZZ_SRC := $(filter tests/fuzz/%_fuzz.c,$(ALL_TEST_SRC))
@@ -127,6 +130,7 @@ BENCH_SRC := $(sort $(wildcard bench/*.c))
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ := $(call objects,$(LIB_SRC)) $(BUILD)/obj/gen/op_table.o
 APP_OBJ := $(call objects,$(APP_SRC))
+SERVER_OBJ := $(call objects,$(SERVER_SRC))
 TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 FUZZERS := $(patsubst tests/fuzz/%_fuzz.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
 BENCHES := $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCH_SRC))
@@ -134,11 +138,12 @@ GEN := $(BUILD)/gen/ops.h
 STATIC := $(BUILD)/libfovea.a
 SHARED := $(BUILD)/libfovea.so
 APP_LIB := $(BUILD)/obj/app/libcli.a
+SERVER_LIB := $(BUILD)/obj/app/libserver.a
 SUPPORT_LIB := $(BUILD)/obj/tests/libsupport.a
 
 # ---- Targets for people ----------------------------------------------------------------------
 
-all: $(STATIC) $(SHARED) $(BUILD)/fovea ## the library and the program, into build/
+all: $(STATIC) $(SHARED) $(BUILD)/fovea $(BUILD)/fovea-serve ## the library, the program and its server, into build/
 .DEFAULT_GOAL := all
 
 help: ## this list
@@ -233,11 +238,14 @@ archive = $(call say,ar) rm -f $@; $(AR) rcs $@ $(filter %.o,$^)
 link = $(call say,ld) $(CC) $(OPT) $(filter %.o,$^) $(filter %.a,$^) $(LINK) $(LDFLAGS) $(1) $(LIBS) -o $@
 
 APP_LIB_OBJ := $(filter-out %/main.o,$(APP_OBJ))
+SERVER_LIB_OBJ := $(filter-out %/main.o,$(SERVER_OBJ))
 SUPPORT_OBJ := $(call objects,$(SUPPORT_SRC))
 
 $(STATIC): $(LIB_OBJ) $(STATIC).list
 	$(archive)
 $(APP_LIB): $(APP_LIB_OBJ) $(APP_LIB).list
+	$(archive)
+$(SERVER_LIB): $(SERVER_LIB_OBJ) $(SERVER_LIB).list
 	$(archive)
 $(SUPPORT_LIB): $(SUPPORT_OBJ) $(SUPPORT_LIB).list
 	$(archive)
@@ -246,6 +254,8 @@ $(STATIC).list: FORCE
 	$(call write_if_changed,$(LIB_OBJ))
 $(APP_LIB).list: FORCE
 	$(call write_if_changed,$(APP_LIB_OBJ))
+$(SERVER_LIB).list: FORCE
+	$(call write_if_changed,$(SERVER_LIB_OBJ))
 $(SUPPORT_LIB).list: FORCE
 	$(call write_if_changed,$(SUPPORT_OBJ))
 
@@ -255,6 +265,12 @@ $(SHARED): $(LIB_OBJ) $(STATIC).list
 
 $(BUILD)/fovea: $(APP_OBJ) $(STATIC)
 	$(call link)
+# A program of its own, so that the other commands start without libmicrohttpd: docs/decisions.md has the figures.
+$(BUILD)/fovea-serve: $(filter %/main.o,$(SERVER_OBJ)) $(SERVER_LIB) $(APP_LIB) $(STATIC)
+	$(call link,$(SERVER_LIBS))
+
+$(BUILD)/tests/server/%: $(BUILD)/obj/tests/server/%.o $(SUPPORT_LIB) $(SERVER_LIB) $(APP_LIB) $(STATIC)
+	$(call link,$(TEST_LIBS) $(SERVER_LIBS))
 
 # A folder of tests may need the program's files (tests/cli) as well as the library's.
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(SUPPORT_LIB) $(APP_LIB) $(STATIC)
@@ -289,8 +305,8 @@ ROOT := $(DESTDIR)$(PREFIX)
 install: all docs $(BUILD)/fovea.pc ## program, library, header, pkg-config file, man page, completions under PREFIX=/usr/local
 	install -d $(ROOT)/bin $(ROOT)/include $(ROOT)/lib/pkgconfig $(ROOT)/share/man/man1 \
 	    $(ROOT)/share/bash-completion/completions $(ROOT)/share/zsh/site-functions $(ROOT)/share/fish/vendor_completions.d
-	install -m 755 $(BUILD)/fovea $(ROOT)/bin/fovea
-	-strip $(ROOT)/bin/fovea
+	install -m 755 $(BUILD)/fovea $(BUILD)/fovea-serve $(ROOT)/bin/
+	-strip $(ROOT)/bin/fovea $(ROOT)/bin/fovea-serve
 	install -m 644 include/fovea.h $(ROOT)/include/fovea.h
 	install -m 644 $(STATIC) $(ROOT)/lib/libfovea.a
 	install -m 755 $(SHARED) $(ROOT)/lib/libfovea.so.$(VERSION)

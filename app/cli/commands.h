@@ -28,7 +28,7 @@ typedef enum cli_kind {
     CLI_INT,    /* int */
     CLI_INT64,  /* int64_t */
     CLI_REAL,   /* double */
-    CLI_LIST,   /* cli_list, an operand that may be repeated */
+    CLI_LIST,   /* cli_list: an operand, or a command's one option, that may be repeated */
 } cli_kind;
 
 typedef struct cli_list {
@@ -59,6 +59,7 @@ typedef struct cli_common {
     int64_t seed; /* -1: not given */
     int threads;  /* 0: one for each core */
     const char *config;
+    cli_list words; /* all that stood after the command's name: for a command that starts another program */
 } cli_common;
 
 typedef struct cli_command {
@@ -91,6 +92,8 @@ typedef struct cli_call {
     void *args;             /* command->args_size bytes, starting with a cli_common */
     const char **operands;  /* what a CLI_LIST points into */
     size_t n_operands;
+    const char **repeated;  /* the same for an option */
+    size_t n_repeated, room;
     json_t *config;         /* what strings from --config point into */
 } cli_call;
 

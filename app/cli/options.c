@@ -124,9 +124,16 @@ static fv_status set(const cli_option *o, void *args, const char *text, fv_err *
     case CLI_INT:
     case CLI_INT64: return set_whole(o, text, out, err);
     case CLI_REAL: return set_real(o, text, out, err);
-    case CLI_LIST: break; /* filled with all operands at once */
+    case CLI_LIST: break; /* an operand's is filled with all at once, an option's by repeat */
     }
     return FV_OK;
+}
+
+/* One more value of the option that may be repeated; cli_parse made room. */
+static void repeat(cli_call *call, const cli_option *o, const char *text)
+{
+    call->repeated[call->n_repeated++] = text;
+    *(cli_list *)((char *)call->args + o->at) = (cli_list){call->repeated, call->n_repeated};
 }
 
 /* ---- Finding an option ---- */
@@ -192,10 +199,27 @@ static fv_status set_from_config(cli_call *call, const char *path, const char *k
     }
     const char *text = config_text(value, room);
     if (!text) return FV_FAIL(err, FV_E_ARGUMENT, "%s: %s is neither text, a number, true nor false", path, key);
-    if (o->kind == CLI_TEXT && text == room) return FV_FAIL(err, FV_E_ARGUMENT, "%s: %s is %s; expected text in quotes", path, key, text);
+    if ((o->kind == CLI_TEXT || o->kind == CLI_LIST) && text == room) return FV_FAIL(err, FV_E_ARGUMENT, "%s: %s is %s; expected text in quotes", path, key, text);
+    if (o->kind == CLI_LIST) return repeat(call, o, text), FV_OK;
     fv_status status = set(o, call->args, text, err);
     if (status) fv_err_prefix(err, "%s", path);
     return status;
+}
+
+/* A list gives an option that may be repeated each of its items. */
+static fv_status set_each_from_config(cli_call *call, const char *path, const char *key, const json_t *value, fv_err *err)
+{
+    const cli_option *o = find_option(call->command, key, strlen(key));
+    if (!o || o->kind != CLI_LIST || !json_is_array(value)) return set_from_config(call, path, key, value, err);
+    const char **more = fv_realloc(call->repeated, (call->room + json_array_size(value)) * sizeof *more, err);
+    if (!more) return FV_E_MEMORY;
+    call->repeated = more;
+    call->room += json_array_size(value);
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        fv_status status = set_from_config(call, path, key, json_array_get(value, i), err);
+        if (status) return status;
+    }
+    return FV_OK;
 }
 
 static fv_status apply_config(cli_call *call, const char *path, fv_err *err)
@@ -207,7 +231,7 @@ static fv_status apply_config(cli_call *call, const char *path, fv_err *err)
     if (!json_is_object(call->config)) return FV_FAIL(err, FV_E_INPUT, "%s: expected a JSON object whose keys are option names", path);
     json_object_foreach(call->config, key, value)
     {
-        fv_status status = set_from_config(call, path, key, value, err);
+        fv_status status = set_each_from_config(call, path, key, value, err);
         if (status) return status;
     }
     return FV_OK;
@@ -227,13 +251,14 @@ static fv_status read_option(cli_call *call, int argc, char **argv, int *at, fv_
         if (*at + 1 >= argc) return FV_FAIL(err, FV_E_ARGUMENT, "--%s needs a value: --%s %s", o->name, o->name, o->arg);
         value = argv[++*at];
     }
+    if (o->kind == CLI_LIST) return repeat(call, o, value), FV_OK;
     return set(o, call->args, value, err);
 }
 
 static fv_status read_line(cli_call *call, int argc, char **argv, fv_err *err)
 {
     bool options = true;
-    call->n_operands = 0;
+    call->n_operands = call->n_repeated = 0;
     for (int i = 0; i < argc; i++) {
         fv_status status = FV_OK;
         if (options && strcmp(argv[i], "--") == 0) options = false;
@@ -296,10 +321,12 @@ fv_status cli_call_init(cli_call *call, const cli_command *command, fv_err *err)
 
 fv_status cli_parse(cli_call *call, int argc, char **argv, fv_err *err)
 {
-    const cli_common *common = call->args;
+    cli_common *common = call->args;
     fv_status status = FV_OK;
-    call->operands = fv_alloc_zero((size_t)argc + 1, sizeof *call->operands, err);
-    if (!call->operands) return FV_E_MEMORY;
+    call->room = (size_t)argc + 1;
+    call->operands = fv_alloc_zero(call->room, sizeof *call->operands, err);
+    call->repeated = fv_alloc_zero(call->room, sizeof *call->repeated, err);
+    if (!call->operands || !call->repeated) return FV_E_MEMORY;
     FV_TRY(read_line(call, argc, argv, err));
     if (common->help) return FV_OK;
     if (common->config) {
@@ -310,6 +337,7 @@ fv_status cli_parse(cli_call *call, int argc, char **argv, fv_err *err)
     }
     FV_TRY(place_operands(call, err));
     FV_TRY(check_needed(call, err));
+    common->words = (cli_list){(const char *const *)argv, (size_t)argc};
 done:
     return status;
 }
@@ -318,6 +346,7 @@ void cli_call_release(cli_call *call)
 {
     fv_free(call->args);
     fv_free(call->operands);
+    fv_free(call->repeated);
     json_decref(call->config);
     *call = (cli_call){0};
 }
