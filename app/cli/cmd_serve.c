@@ -73,21 +73,19 @@ static fv_status run(void *user, fv_err *err)
 }
 
 static const char *const examples[] = {
-    "fovea serve --model models/minilm",
+    "fovea serve --model models/banking",
     "fovea serve --model intents=models/banking --model en-de=models/en-de --listen 127.0.0.1:9000",
-    "fovea serve --model models/minilm --listen 0.0.0.0:8080 --token-file token.txt",
+    "fovea serve --model models/banking --listen 0.0.0.0:8080 --token-file token.txt",
     NULL,
 };
 
 const cli_command cli_serve = {
     .name = "serve",
-    .says = "answers programs over HTTP, as OpenAI, TEI, Cohere and LibreTranslate do",
+    .says = "answers programs over HTTP, in forms that their clients know already",
     .text = "Which models do what follows from their folders:\n"
-            "  POST /v1/embeddings        OpenAI's form: vectors\n"
-            "  POST /embed                text-embeddings-inference's: vectors\n"
-            "  POST /rerank, /v1/rerank   TEI's, and Cohere's and Jina's: a cross-encoder's order of texts\n"
-            "  POST /predict              TEI's: labels\n"
-            "  POST /translate            LibreTranslate's: translations\n"
+            "  POST /rerank, /v1/rerank   a cross-encoder's order of texts (TEI; Cohere, Jina)\n"
+            "  POST /predict              labels (TEI)\n"
+            "  POST /translate            translations (LibreTranslate)\n"
             "  GET /v1/models /info /metrics /healthz /readyz /openapi.json\n\n"
             "A request may name a model: \"model\":\"NAME\", or NAME/HEAD where it has several heads. If none is named, the first model that "
             "can do it answers. /openapi.json describes all of it.\n\n"

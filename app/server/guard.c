@@ -197,9 +197,13 @@ bool srv_guard_pass(srv_guard *g, srv_request *r, const srv_asker *asker)
     }
     if ((!r->route || !r->route->open) && !token_fits(g, asker->authorization))
         return srv_refuse(r, SRV_NO_TOKEN, "expected the header Authorization: Bearer TOKEN, with this server's token");
-    if (r->route && r->route->asks && !is_json(asker->content_type))
-        return srv_refuse(r, SRV_MEDIA, "expected the header Content-Type: application/json (curl: -H 'Content-Type: application/json')");
     return true;
+}
+
+bool srv_guard_json(srv_request *r, const char *type)
+{
+    if (!r->route->asks || is_json(type)) return true;
+    return srv_refuse(r, SRV_MEDIA, "expected the header Content-Type: application/json (curl: -H 'Content-Type: application/json')");
 }
 
 srv_guard *srv_guard_new(const cli_serve_args *args, const srv_address *address, fv_err *err)

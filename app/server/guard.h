@@ -20,7 +20,7 @@ fv_status srv_address_parse(const char *text, srv_address *out, fv_err *err);
 
 /* What a request says of who sent it; NULL where it says nothing. */
 typedef struct srv_asker {
-    const char *host, *origin, *authorization, *content_type;
+    const char *host, *origin, *authorization;
     const struct sockaddr *from;
 } srv_asker;
 
@@ -32,6 +32,8 @@ srv_guard *srv_guard_new(const cli_serve_args *args, const srv_address *address,
 fv_status srv_guard_reload(srv_guard *guard, fv_err *err);
 /* Whether the request may be read; else it is refused. For the HTTP thread. */
 bool srv_guard_pass(srv_guard *guard, srv_request *r, const srv_asker *asker);
+/* Whether the body is what the route reads. A page of another place cannot send JSON without asking first. */
+bool srv_guard_json(srv_request *r, const char *content_type);
 void srv_guard_free(srv_guard *guard);
 
 #endif

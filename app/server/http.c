@@ -135,30 +135,25 @@ static void on_done(srv_job *job)
 
 static const char *header(const exchange *x, const char *name) { return MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name); }
 
-/* The request's head: who asks, for what, and how much is to come. */
-static void read_head(exchange *x, const char *method)
-{
-    const union MHD_ConnectionInfo *from = MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    const srv_asker asker = {
-        .host = header(x, "Host"), .origin = header(x, "Origin"), .authorization = header(x, "Authorization"),
-        .content_type = header(x, "Content-Type"), .from = from ? from->client_addr : NULL,
-    };
-    const int64_t most = x->http->server->args->max_body;
-    const char *length = header(x, "Content-Length");
-    int64_t n = 0;
-    if (!srv_guard_pass(x->http->guard, &x->r, &asker) || !srv_request_known(&x->r, method)) x->stage = REFUSED;
-    else if (length && (!fv_parse_int64(length, &n) || n > most)) {
-        srv_refuse(&x->r, SRV_TOO_LARGE, "the request is longer than %lld bytes; send it in parts", (long long)most);
-        x->stage = REFUSED;
-    }
-}
-
 /* Whether so much is announced that it is better not read at all. */
 static bool too_much(const exchange *x)
 {
     const char *length = header(x, "Content-Length");
     int64_t n = 0;
     return length && (!fv_parse_int64(length, &n) || n > x->http->server->args->max_body);
+}
+
+/* The request's head: who asks, for what, and how much is to come. */
+static void read_head(exchange *x, const char *method)
+{
+    const union MHD_ConnectionInfo *from = MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const srv_asker asker = {
+        .host = header(x, "Host"), .origin = header(x, "Origin"), .authorization = header(x, "Authorization"),
+        .from = from ? from->client_addr : NULL,
+    };
+    bool fine = srv_guard_pass(x->http->guard, &x->r, &asker) && srv_request_known(&x->r, method) && srv_guard_json(&x->r, header(x, "Content-Type"));
+    if (fine && too_much(x)) fine = srv_refuse(&x->r, SRV_TOO_LARGE, "the request is longer than %lld bytes; send it in parts", (long long)x->http->server->args->max_body);
+    if (!fine) x->stage = REFUSED;
 }
 
 static exchange *begin(srv_http *h, struct MHD_Connection *connection, const char *path, const char *method)

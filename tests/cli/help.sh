@@ -12,6 +12,7 @@ tokenizer encode
 tokenizer decode
 inspect
 runs
+serve
 bench
 help'
 

@@ -4,7 +4,9 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "cli/commands.h"
 
 typedef enum colour { RED, GREEN, BLUE } colour;
@@ -12,7 +14,7 @@ typedef enum colour { RED, GREEN, BLUE } colour;
 struct args {
     cli_common common;
     const char *first, *text, *word;
-    cli_list rest;
+    cli_list rest, many;
     colour colour;
     bool flag;
     int count;
@@ -30,6 +32,7 @@ static const cli_option operands[] = {
 static const cli_option options[] = {
     {"text", "TEXT", "any text", AT(text)},
     {"word", "one|two", "a word", AT(word)},
+    {"many", "X", "any number of texts", AT(many)},
     {.help = "A heading"},
     {"colour", "red|green|blue", "a colour", AT(colour)},
     {"flag", NULL, "a flag", AT(flag)},
@@ -189,6 +192,37 @@ static void out_of_memory_is_passed_up(void **state)
     }
 }
 
+static void expect_list(const cli_list *list, const char *const *expected, size_t n)
+{
+    assert_int_equal(list->n, n);
+    for (size_t i = 0; i < n; i++) assert_string_equal(list->items[i], expected[i]);
+}
+
+static void an_option_may_be_repeated(void **state)
+{
+    const char *path = "build/options-test.json";
+    const char json[] = "{\"many\": [\"p\", \"q\", \"r\", \"s\", \"t\", \"u\"], \"count\": 3}";
+    (void)state;
+    struct read r;
+    read_line(&r, "a --many one b --many=two c");
+    assert_int_equal(r.status, FV_OK);
+    expect_list(&r.args->many, (const char *const[]){"one", "two"}, 2);
+    expect_list(&r.args->rest, (const char *const[]){"b", "c"}, 2);
+    assert_int_equal(r.args->common.words.n, 6);
+    cli_call_release(&r.call);
+
+    assert_int_equal(fv_file_write(path, json, sizeof json - 1, NULL), FV_OK);
+    read_line(&r, "--config build/options-test.json a");
+    assert_int_equal(r.status, FV_OK);
+    expect_list(&r.args->many, (const char *const[]){"p", "q", "r", "s", "t", "u"}, 6);
+    cli_call_release(&r.call);
+    read_line(&r, "a --many one --config build/options-test.json");
+    expect_list(&r.args->many, (const char *const[]){"one"}, 1);
+    assert_int_equal(r.args->count, 3);
+    cli_call_release(&r.call);
+    unlink(path);
+}
+
 static void near_names_are_suggested(void **state)
 {
     (void)state;
@@ -217,7 +251,7 @@ static void every_command_is_whole(void **state)
             assert_non_null(c->options[k].help);
             if (c->options[k].name) assert_int_equal(c->options[k].arg == NULL, c->options[k].kind == CLI_FLAG);
             /* "needed" is checked by the pointer being set. */
-            if (c->options[k].needed) assert_int_equal(c->options[k].kind, CLI_TEXT);
+            if (c->options[k].needed) assert_true(c->options[k].kind == CLI_TEXT || c->options[k].kind == CLI_LIST);
         }
     }
 }
@@ -232,6 +266,7 @@ int main(void)
         cmocka_unit_test(help_needs_nothing_else),
         cmocka_unit_test(mistakes_are_named),
         cmocka_unit_test(out_of_memory_is_passed_up),
+        cmocka_unit_test(an_option_may_be_repeated),
         cmocka_unit_test(near_names_are_suggested),
         cmocka_unit_test(every_command_is_whole),
     };

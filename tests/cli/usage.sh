@@ -44,6 +44,10 @@ t='train classify --train no-such.tsv'
     wrong "unknown benchmark" 'WHAT is "moon"; expected peak, gemm, attention, ops, train, translate or optimiser' bench moon
     wrong "unknown shell" '--completion is "csh"; expected bash, zsh or fish' help --completion csh
     wrong "help for nothing" 'there is no command "moon"' help moon
+    wrong "server without a model" '--model MODEL is missing' serve
+    wrong "server for other machines" 'that needs --token-file FILE' serve --model m --listen 0.0.0.0:0
+    wrong "listening nowhere" '--listen is "8080"; expected ADDRESS:PORT' serve --model m --listen 8080
+    wrong "two models of a name" 'two models are called bert-tiny' serve --model tests/golden/bert-tiny --model tests/golden/bert-tiny --listen 127.0.0.1:0
     for command in eval classify explain 'tokenizer train' 'tokenizer encode' 'tokenizer decode' inspect runs bench; do
         wrong "$command without operands" 'is missing' $command
         wrong "$command with an unknown option" 'unknown option "nothing-like-it" of' $command --nothing-like-it

@@ -12,10 +12,11 @@ else
 fi
 
 "${MAKE:-make}" -s install PREFIX=/opt/f DESTDIR="$scratch" > "$scratch/log" 2>&1 || not_ok "make install" "$(tail -n 5 "$scratch/log")"
-for file in bin/fovea include/fovea.h lib/libfovea.a lib/libfovea.so lib/pkgconfig/fovea.pc share/man/man1/fovea.1 \
+for file in bin/fovea bin/fovea-serve include/fovea.h lib/libfovea.a lib/libfovea.so lib/pkgconfig/fovea.pc share/man/man1/fovea.1 \
     share/bash-completion/completions/fovea share/zsh/site-functions/_fovea share/fish/vendor_completions.d/fovea.fish; do
     if [ -s "$scratch/opt/f/$file" ]; then ok "installs $file"; else not_ok "installs $file" "missing or empty"; fi
 done
 expect_equal "the pkg-config file knows the prefix, not the staging folder" \
     "$(PKG_CONFIG_PATH=$scratch/opt/f/lib/pkgconfig pkg-config --variable=prefix fovea)" /opt/f
 expect_match "the installed program starts" "$("$scratch/opt/f/bin/fovea" --version)" '^fovea [0-9]'
+expect_match "and finds its server beside it" "$("$scratch/opt/f/bin/fovea" serve --model no-such-folder --listen 127.0.0.1:0 2>&1)" '^fovea: no-such-folder'
