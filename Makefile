@@ -277,10 +277,10 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(SUPPORT_LIB) $(APP_LIB) $(STATIC)
 	$(call link,$(TEST_LIBS))
 
 ifneq ($(LIBFUZZER),)
-$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%_fuzz.o $(SUPPORT_LIB) $(STATIC)
+$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%_fuzz.o $(SUPPORT_LIB) $(SERVER_LIB) $(APP_LIB) $(STATIC)
 	$(call link,-fsanitize=fuzzer)
 else
-$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%_fuzz.o $(BUILD)/obj/tests/fuzz/driver.o $(SUPPORT_LIB) $(STATIC)
+$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%_fuzz.o $(BUILD)/obj/tests/fuzz/driver.o $(SUPPORT_LIB) $(SERVER_LIB) $(APP_LIB) $(STATIC)
 	$(call link)
 endif
 

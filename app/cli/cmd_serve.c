@@ -83,7 +83,7 @@ const cli_command cli_serve = {
     .name = "serve",
     .says = "answers programs over HTTP, in forms that their clients know already",
     .text = "Which models do what follows from their folders:\n"
-            "  POST /rerank, /v1/rerank   a cross-encoder's order of texts (TEI; Cohere, Jina)\n"
+            "  POST /rerank, /v1/rerank   texts by relevance (TEI; Cohere, Jina)\n"
             "  POST /predict              labels (TEI)\n"
             "  POST /translate            translations (LibreTranslate)\n"
             "  GET /v1/models /info /metrics /healthz /readyz /openapi.json\n\n"

@@ -153,6 +153,7 @@ const srv_route srv_route_metrics = {
 
 const srv_route srv_route_openapi = {
     .method = "GET", .path = "/openapi.json", .form = SRV_PLAIN, .tag = "operation", .says = "This description",
-    .gives = "{\"type\":\"object\",\"required\":[\"openapi\",\"paths\"],\"properties\":{\"openapi\":{\"type\":\"string\"},\"paths\":{\"type\":\"object\"}}}",
+    .gives = "{\"type\":\"object\",\"required\":[\"openapi\",\"paths\"],\"properties\":{\"openapi\":{\"type\":\"string\"},\"paths\":{\"type\":\"object\"},"
+             "\"info\":{\"type\":\"object\"},\"servers\":{\"type\":\"array\"},\"security\":{\"type\":\"array\"},\"components\":{\"type\":\"object\"}}}",
     .start = start_openapi,
 };
