@@ -200,6 +200,11 @@ ALL_FLAGS := $(CC) $(FLAGS) $(OPT) $(KERNEL_OPT) $(CPPFLAGS) $(CFLAGS) $(PKG_CFL
 $(STAMP): FORCE
 	$(call write_if_changed,$(ALL_FLAGS))
 
+# Pages are packed into the program as strings.
+$(BUILD)/gen/page/%.h: app/page/%.html
+	@mkdir -p $(@D); sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' $< > $@
+$(BUILD)/obj/app/cli/reasons_page.o: $(BUILD)/gen/page/reasons.h
+
 # Ops declare themselves: their files are read and a header and a table written. Always run (it takes
 # milliseconds) but the files keep their time when nothing changed.
 $(GEN): FORCE
