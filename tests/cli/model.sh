@@ -159,19 +159,53 @@ text='where is my parcel and the <box>'
 split "$fovea" explain models/shop --input "$text"
 expect_status "explain" 0
 expect_match "explain: the label first" "$(echo "$out" | head -n 1)" '^delivery	[0-9.]+$'
-expect_equal "explain: the text itself, marks aside" "$(echo "$out" | sed -n 4p | sed 's/[▁▂▃▄▅▆▇█]//g')" "$text"
-expect_match "explain: marks" "$out" 'where(▁|▂|▃|▄|▅|▆|▇|█) is'
+expect_match "explain: the method that is shown" "$(echo "$out" | sed -n 3p)" '^Why delivery \((attention|gradient|integrated|leave-one-out): .*\):$'
+expect_equal "explain: the text itself, marks aside" "$(echo "$out" | sed -n 4p | sed 's/[+-]*[▁▂▃▄▅▆▇█]//g')" "$text"
+expect_match "explain: bars" "$out" '^[^ ]+ +[+-][0-9.]+  -?█+'
+expect_match "explain: figures of every method" "$out" '^leave-one-out +[+-][0-9.]+ +[+-][0-9.]+'
+expect_match "explain: and of chance" "$out" '^random order +[+-][0-9.]+ +[+-][0-9.]+  the mean of 20$'
+for method in attention gradient integrated leave-one-out; do
+    split "$fovea" explain models/shop --input "$text" --method $method --orders 0
+    expect_match "explain --method $method" "$out" "^Why delivery \\($method: "
+    expect_equal "explain --method $method: unmeasured" "$(echo "$out" | grep -c 'random order')" 0
+done
 split "$fovea" explain models/shop --input "$text" --json
-expect_match "explain --json" "$out" '^\{"label":"delivery","score":[0-9.]+,"words":\[\{"text":"where","begin":0,"end":5,"part":0,"weight":[0-9.e-]+\}'
-expect_equal "weights sum to one" "$(echo "$out" | sed 's/"wide".*//' | grep -o '"weight":[0-9.e-]*' | awk -F : '{ s += $2 } END { print (s > 0.999 && s < 1.001) ? "yes" : s }')" yes
+expect_match "explain --json" "$out" '^\{"label":"delivery","score":[0-9.]+,"explained":\{"answer":[0-9.]+,.*"label":"delivery"\},"method":"[a-z-]+","words":\[\{"text":"where","begin":0,"end":5,"part":0,"weight":[0-9.e-]+\}'
+expect_match "explain --json: methods" "$out" '"methods":\[\{"method":"[a-z-]+","comprehensiveness":[0-9.e-]+,"sufficiency":[0-9.e-]+,.*"weights":\['
+expect_match "explain --json: chance" "$out" '"random":\{"orders":20,"comprehensiveness":'
+expect_equal "explain --json: maps are asked for" "$(echo "$out" | grep -c '"layers"')" 0
+split "$fovea" explain models/shop --input "$text" --json --maps
+expect_match "explain --maps" "$out" '"attention":\{"places":\["\[CLS\]",0,1,.*,"\[SEP\]"\],"layers":\[\[\[\['
+split "$fovea" explain models/shop --input "$text" --json --method attention --orders 0
+expect_equal "attention's weights sum to one" "$(echo "$out" | sed 's/.*"weights":\[//; s/\].*//' | tr , '\n' | awk '{ s += $1 } END { print (s > 0.999 && s < 1.001) ? "yes" : s }')" yes
 split "$fovea" explain models/shop --input 退货 --input2 box
 expect_status "explain a pair" 0
-split "$fovea" explain models/shop --input ''
-expect_status "explain nothing" 0
+for odd in '' parcel; do
+    split "$fovea" explain models/shop --input "$odd"
+    expect_status "explain '$odd'" 0
+    expect_match "which has no order" "$out" '^No reasons: fewer than two words have no order\.$'
+done
+split "$fovea" explain models/shop --input "$(printf '\377 parcel \302')" --json
+expect_status "explain broken bytes" 0
+
+# The page: one file, nothing fetched, and nothing of the text is markup.
+split "$fovea" explain models/shop --input "$text</script><img src=x onerror=alert(1)> & \"it's\" $(printf '\033\377')" --html page.html
+expect_status "explain --html" 0
+page=$(cat page.html)
+expect_equal "the page begins and ends as one" "$(head -c 15 page.html) $(tail -c 8 page.html)" "<!doctype html> </html>"
+expect_equal "no markup of the text's" "$(grep -cE '<img|<box>' page.html)" 0
+expect_equal "two scripts end, and no more" "$(grep -o '</script>' page.html | wc -l | tr -d ' ')" 2
+expect_match "the text is spelled out" "$page" '&lt;.*box.*&gt;'
+expect_match "in the data, too" "$page" '"text":\["","where"," ","is"'
+expect_equal "nothing is fetched" "$(grep -cE 'https?:|src=|@import|url\(' page.html | tr -d ' ')" "$(grep -c 'src=x' page.html | tr -d ' ')"
+expect_match "maps of every head" "$page" '"layers":1,"heads":2,"maps":\["[A-Za-z0-9+/]+","[A-Za-z0-9+/]+"\]'
+expect_equal "no place was left unfilled" "$(grep -cE '@(TITLE|BODY|DATA)@' page.html)" 0
+split "$fovea" explain models/shop --input "$text" --html nowhere/page.html
+expect_equal "a page that cannot be written is an error" "$status" 1
 
 # The wide part: what n-grams add up to.
 split "$fovea" explain models/shop --input "$text"
-expect_equal "explain: the text again, by n-grams" "$(echo "$out" | sed -n 7p | sed 's/[+-][▁▂▃▄▅▆▇█]//g')" "$text"
+expect_equal "explain: the text again, by n-grams" "$(echo "$out" | sed -n '/^What its n-grams/{n;p;}' | sed 's/[+-][▁▂▃▄▅▆▇█]//g')" "$text"
 expect_match "explain: n-grams" "$out" '^ *[+-][0-9.]+  parcel$'
 expect_match "explain: what they make of the lead" "$out" '^delivery is ahead of .* by [0-9.]+: n-grams \+[0-9.]+, Transformer [+-][0-9.]+\.$'
 split "$fovea" explain models/shop --input "$text" --label 退换
@@ -194,12 +228,12 @@ expect_match "are told of" "$messages" "^fovea: rotary positions are a translato
 learn --out narrow --steps 2 --no-wide --positions sinusoidal --attention-dropout 0.25
 expect_match "what training decided is in config.json" "$(tr -d '\n ' < narrow/config.json)" '"hidden_dropout_prob":0\.1,"attention_probs_dropout_prob":0\.25,.*"position_embedding_type":"sinusoidal"'
 split "$fovea" explain narrow --input "$text"
-expect_equal "without a wide part there is attention alone" "$(echo "$out" | wc -l)" 3
+expect_equal "without a wide part no word of n-grams" "$(echo "$out" | grep -c n-gram)" 0
 split "$fovea" explain narrow --input "$text" --json
-expect_match "in JSON too" "$out" '\]\}$'
+expect_match "in JSON too" "$out" '"error":[0-9.e-]+\}\}$'
 expect_equal "and not a word of the rest" "$(echo "$out" | grep -c wide)" 0
-split "$fovea" explain narrow --input "$text" --label delivery
-expect_status "a label means nothing to attention" 2
+split "$fovea" explain narrow --input "$text" --label 退换 --orders 0
+expect_match "any label can be asked about" "$out" '^Why 退换 '
 
 split "$fovea" inspect models/shop
 expect_status "inspect" 0
