@@ -133,7 +133,8 @@ const cli_command cli_explain = {
             "words, pieces such as \"re-\" and \"-ed\"; of pieces that overlap, the heaviest), and how much of the lead over the runner-up is theirs, and how much the Transformer's.\n\n"
             "--html writes one file that needs no network: the text by each method, their figures, and attention by layer and head.\n\n"
             "With --json all of it is on one line:\n"
-            "  {\"label\":…,\"score\":…,\"explained\":{…},\"method\":…,\"words\":[…],\"methods\":[…],\"random\":{…},\"wide\":{…}}\n"
+            "  {\"label\":…,\"score\":…,\"explained\":{…},\"method\":…,\"words\":[…],\n"
+            "   \"methods\":[…],\"random\":{…},\"wide\":{…}}\n"
             "words have the weights of the method that is best; methods hold all weights and figures, best first. A stretch of text is\n"
             "  {\"text\":…,\"begin\":…,\"end\":…,\"part\":…,\"weight\":…}",
     .examples = examples,
