@@ -1,3 +1,4 @@
+/* Random weights, but biases that keep the output from being one word for ever: else a test would see nothing of order or length. */
 #include "infer/tiny_translator.h"
 
 #include <setjmp.h>
