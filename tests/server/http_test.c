@@ -331,7 +331,7 @@ static void stopping_answers_what_was_asked(void **state)
     running_init(&r);
     allow_much(&r);
     start(&r);
-    long_body(&body, 20000);
+    long_body(&body, 6000);
     int fd = client_connect(&r);
     client_ask(fd, "POST", "/predict", "", body.data);
     await_work(&r, true);

@@ -72,7 +72,7 @@ int client_connect(const running *r)
     int64_t port = 0;
     FV_ASSERT(fv_parse_int64(r->address.port, &port));
     const struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    const struct timeval patience = {.tv_sec = 20};
+    const struct timeval patience = {.tv_sec = 60}; /* sanitizers take their time */
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     FV_ASSERT(fd >= 0);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
