@@ -119,7 +119,7 @@ typedef enum fv_normalize { FV_NORMALIZE_NONE, FV_NORMALIZE_NFC, FV_NORMALIZE_NF
 /* How a word becomes tokens: byte-level BPE (Sennrich et al. 2016; bytes as in GPT-2, Radford et al.
  * 2019) · the longest known piece first, of texts that BERT's rules normalise and split (Devlin et
  * al. 2019) · the most probable pieces (Kudo 2018). */
-typedef enum fv_tokenizer_kind { FV_TOKENIZER_BPE, FV_TOKENIZER_WORDPIECE, FV_TOKENIZER_UNIGRAM } fv_tokenizer_kind;
+typedef enum fv_tokenizer_kind { FV_TOKENIZER_BPE, FV_TOKENIZER_WORDPIECE, FV_TOKENIZER_UNIGRAM, FV_TOKENIZER_WORDLEVEL /* read, not trained */ } fv_tokenizer_kind;
 
 typedef struct fv_tokenizer_options {
     size_t size;

@@ -114,7 +114,7 @@ static json_t *labels_json(const fv_head *head)
 
 static const char *tokenizer_kind(const fv_tokenizer *t)
 {
-    static const char *const names[] = {[FV_TOKENIZER_BPE] = "byte-level BPE", [FV_TOKENIZER_WORDPIECE] = "WordPiece", [FV_TOKENIZER_UNIGRAM] = "unigram"};
+    static const char *const names[] = {[FV_TOKENIZER_BPE] = "byte-level BPE", [FV_TOKENIZER_WORDPIECE] = "WordPiece", [FV_TOKENIZER_UNIGRAM] = "unigram", [FV_TOKENIZER_WORDLEVEL] = "whole words"};
     return names[t->kind];
 }
 

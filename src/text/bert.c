@@ -14,36 +14,12 @@
 
 /* ---- Classes of characters ---------------------------------------------------------------- */
 
-static bool is_space(int32_t point)
-{
-    if (point < 0x80) return point == ' ' || (point >= 9 && point <= 13);
-    switch (utf8proc_category(point)) {
-    case UTF8PROC_CATEGORY_ZS: case UTF8PROC_CATEGORY_ZL: case UTF8PROC_CATEGORY_ZP: return true;
-    default: return point == 0x85;
-    }
-}
-
 static bool is_control(int32_t point)
 {
     if (point == '\t' || point == '\n' || point == '\r') return false;
     switch (utf8proc_category(point)) {
     case UTF8PROC_CATEGORY_CC: case UTF8PROC_CATEGORY_CF: case UTF8PROC_CATEGORY_CO: return true;
     default: return point == 0 || point == REPLACEMENT;
-    }
-}
-
-static bool is_ascii_punctuation(int c)
-{
-    return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') || (c >= '{' && c <= '~');
-}
-
-static bool is_punctuation(int32_t point)
-{
-    if (point < 0x80) return is_ascii_punctuation(point);
-    switch (utf8proc_category(point)) {
-    case UTF8PROC_CATEGORY_PC: case UTF8PROC_CATEGORY_PD: case UTF8PROC_CATEGORY_PS: case UTF8PROC_CATEGORY_PE:
-    case UTF8PROC_CATEGORY_PI: case UTF8PROC_CATEGORY_PF: case UTF8PROC_CATEGORY_PO: return true;
-    default: return false;
     }
 }
 
@@ -94,7 +70,7 @@ static fv_status put_character(fv_normalized *to, fv_normalizer how, const chara
 {
     fv_status status = FV_OK;
     if (how.clean && is_control(c->point)) return FV_OK;
-    if (how.clean && is_space(c->point)) return put_space(to, c, err);
+    if (how.clean && fv_is_white(c->point)) return put_space(to, c, err);
     bool apart = how.han_apart && is_han(c->point);
     if (apart) FV_TRY(put_space(to, c, err));
     if (how.strip_accents) FV_TRY(put_without_marks(to, how.lowercase, c, err));
@@ -163,7 +139,7 @@ static sort sort_at(const char *p, size_t len, size_t *taken)
         if (n <= 0) return LETTER; /* broken: part of a word that will be unknown */
         *taken = (size_t)n;
     }
-    return is_space(point) ? SPACE : is_punctuation(point) ? PUNCTUATION : LETTER;
+    return fv_is_white(point) ? SPACE : fv_is_punctuation(point) ? PUNCTUATION : LETTER;
 }
 
 bool fv_bert_word(const char *text, size_t len, size_t *at, size_t *n)

@@ -89,23 +89,36 @@ static size_t best_joint(const joint *joints, size_t n)
     return best;
 }
 
-size_t fv_bpe_short(const fv_bpe *bpe, const char *piece, size_t n, int32_t *ids)
+/* Takes item i out of n. */
+static void take_out(void *items, size_t size, size_t i, size_t n)
+{
+    char *at = (char *)items + i * size;
+    memmove(at, at + size, (n - i - 1) * size);
+}
+
+static size_t merge_short(const fv_bpe *bpe, int32_t *ids, uint32_t *lens, size_t n)
 {
     FV_ASSERT(n <= FV_BPE_SHORT);
     joint joints[FV_BPE_SHORT]; /* joints[i] is between ids[i] and ids[i + 1] */
-    for (size_t i = 0; i < n; i++) ids[i] = bpe->byte_ids[(unsigned char)piece[i]];
     for (size_t i = 0; i + 1 < n; i++) joints[i] = joint_of(bpe, ids[i], ids[i + 1]);
     while (n > 1) {
         size_t i = best_joint(joints, n - 1);
         if (joints[i].rank == NO_RANK) break;
         ids[i] = joints[i].id;
-        memmove(ids + i + 1, ids + i + 2, (n - i - 2) * sizeof *ids);
-        memmove(joints + i, joints + i + 1, (n - i - 2) * sizeof *joints);
+        if (lens) lens[i] += lens[i + 1], take_out(lens, sizeof *lens, i + 1, n);
+        take_out(ids, sizeof *ids, i + 1, n);
+        take_out(joints, sizeof *joints, i, n - 1);
         n--;
         if (i > 0) joints[i - 1] = joint_of(bpe, ids[i - 1], ids[i]);
         if (i + 1 < n) joints[i] = joint_of(bpe, ids[i], ids[i + 1]);
     }
     return n;
+}
+
+size_t fv_bpe_short(const fv_bpe *bpe, const char *piece, size_t n, int32_t *ids)
+{
+    for (size_t i = 0; i < n; i++) ids[i] = bpe->byte_ids[(unsigned char)piece[i]];
+    return merge_short(bpe, ids, NULL, n);
 }
 
 /* ---- Long pieces -------------------------------------------------------------------------- */
@@ -174,10 +187,10 @@ static void push_joint(chain *c, uint32_t at)
     if (j.rank != NO_RANK) push(c, (uint64_t)j.rank << 32 | at);
 }
 
-static void start_chain(chain *c, const char *piece)
+static void start_chain(chain *c, const int32_t *ids)
 {
     for (size_t i = 0; i < c->n; i++) {
-        c->ids[i] = c->bpe->byte_ids[(unsigned char)piece[i]];
+        c->ids[i] = ids[i];
         c->next[i] = (uint32_t)i + 1;
         c->prev[i] = i ? (uint32_t)i - 1 : NO_PLACE;
     }
@@ -212,20 +225,46 @@ static fv_status make_chain(chain *c, const fv_bpe *bpe, size_t n, fv_err *err)
     return FV_OK;
 }
 
-fv_status fv_bpe_long(const fv_bpe *bpe, const char *piece, size_t n, int32_t *ids, size_t *n_ids, fv_err *err)
+/* What is left of the chain: each symbol's id, and the lengths of all that it swallowed. */
+static size_t read_chain(const chain *c, int32_t *ids, uint32_t *lens)
+{
+    size_t n = 0;
+    for (uint32_t at = 0; at != c->n; at = c->next[at]) {
+        uint32_t len = 0;
+        for (uint32_t i = at; lens && i < c->next[at]; i++) len += lens[i];
+        if (lens) lens[n] = len;
+        ids[n++] = c->ids[at];
+    }
+    return n;
+}
+
+static fv_status merge_long(const fv_bpe *bpe, int32_t *ids, uint32_t *lens, size_t *n, fv_err *err)
 {
     chain c;
-    FV_ASSERT(n > 0 && n < NO_PLACE);
-    fv_status status = make_chain(&c, bpe, n, err);
+    FV_ASSERT(*n > 0 && *n < NO_PLACE);
+    fv_status status = make_chain(&c, bpe, *n, err);
     if (status != FV_OK) return status;
-    start_chain(&c, piece);
+    start_chain(&c, ids);
     while (c.n_heap) {
         uint64_t entry = pop(&c);
         joint j = joint_at(&c, (uint32_t)entry);
         if (j.rank == entry >> 32) join(&c, (uint32_t)entry, j.id);
     }
-    *n_ids = 0;
-    for (uint32_t at = 0; at != n; at = c.next[at]) ids[(*n_ids)++] = c.ids[at];
+    *n = read_chain(&c, ids, lens);
     fv_free(c.heap);
     return FV_OK;
+}
+
+fv_status fv_bpe_merge(const fv_bpe *bpe, int32_t *ids, uint32_t *lens, size_t *n, fv_err *err)
+{
+    if (*n > FV_BPE_SHORT) return merge_long(bpe, ids, lens, n, err);
+    *n = merge_short(bpe, ids, lens, *n);
+    return FV_OK;
+}
+
+fv_status fv_bpe_long(const fv_bpe *bpe, const char *piece, size_t n, int32_t *ids, size_t *n_ids, fv_err *err)
+{
+    for (size_t i = 0; i < n; i++) ids[i] = bpe->byte_ids[(unsigned char)piece[i]];
+    *n_ids = n;
+    return merge_long(bpe, ids, NULL, n_ids, err);
 }

@@ -59,7 +59,7 @@ static bool unit_at(const fv_charsmap *map, uint32_t at, uint32_t *unit)
     return true;
 }
 
-size_t fv_charsmap_find(const fv_charsmap *map, const char *p, size_t len, const char **to)
+static size_t find(const fv_charsmap *map, const char *p, size_t len, bool first, const char **to)
 {
     size_t found = 0;
     uint32_t at = 0, unit, leaf;
@@ -74,8 +74,19 @@ size_t fv_charsmap_find(const fv_charsmap *map, const char *p, size_t len, const
         if (leaf >= map->n_strings) break;
         *to = map->strings + leaf;
         found = i + 1;
+        if (first) break;
     }
     return found;
+}
+
+size_t fv_charsmap_find(const fv_charsmap *map, const char *p, size_t len, const char **to)
+{
+    return find(map, p, len, false, to);
+}
+
+size_t fv_charsmap_find_first(const fv_charsmap *map, const char *p, size_t len, const char **to)
+{
+    return find(map, p, len, true, to);
 }
 
 /* ---- Texts -------------------------------------------------------------------------------- */

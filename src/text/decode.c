@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/sentencepiece.h"
+#include "text/parts.h"
 
 static fv_status check_ids(const fv_tokenizer *t, const int32_t *ids, size_t n, fv_err *err)
 {
@@ -50,6 +50,7 @@ static fv_status join(const fv_tokenizer *t, const int32_t *ids, size_t n, fv_bu
 {
     fv_status status = fv_buf_reserve(out, 1, err);
     bool first = true;
+    if (t->parts && t->parts->decoders_used) return status == FV_OK ? fv_parts_decode(t, ids, n, out, err) : status;
     if (t->sp) return status == FV_OK ? fv_sentencepiece_decode(t, ids, n, out, err) : status;
     for (size_t i = 0; i < n && status == FV_OK; i++) {
         const fv_token *token = &t->tokens[ids[i]];

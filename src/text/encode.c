@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/sentencepiece.h"
+#include "text/parts.h"
 
 #define TEXT_MAX ((size_t)1 << 30)
 #ifdef FV_STRESS
@@ -38,7 +38,8 @@ typedef struct scratch {
     fv_normalized normalized;
     fv_buf prefixed;
     fv_meta meta;
-    int32_t *ids;   /* of a whole text, by a SentencePiece model, */
+    fv_cutting cutting;
+    int32_t *ids;   /* of a whole text by a SentencePiece model, of a piece by parts, */
     uint32_t *lens; /* with the bytes of each */
     size_t ids_capacity, lens_capacity;
 } scratch;
@@ -122,10 +123,27 @@ static void remember(cached *slot, uint32_t hash, const char *piece, size_t len,
     memcpy(slot->ids, ids, n * sizeof *ids);
 }
 
+/* The token that is spelled by all of a piece, or -1. */
+static int32_t whole_piece(const fv_tokenizer *t, const char *piece, size_t len)
+{
+    char spelled[2 * FV_WHOLE_MAX];
+    size_t n = 0;
+    if (len > FV_WHOLE_MAX) return -1;
+    for (size_t i = 0; i < len; i++) {
+        const char *name = t->bpe.names->text[(unsigned char)piece[i]];
+        size_t l = strlen(name);
+        memcpy(spelled + n, name, l);
+        n += l;
+    }
+    int32_t id = fv_map_get(&t->ids, spelled, n);
+    return id >= 0 && !t->tokens[id].outside ? id : -1;
+}
+
 /* Ids of a piece of at most FV_BPE_SHORT bytes. */
 static size_t solve_short(const fv_tokenizer *t, const char *piece, size_t len, int32_t *ids)
 {
     if (t->kind == FV_TOKENIZER_WORDPIECE) return fv_wordpiece_word(&t->wordpiece, piece, len, ids);
+    if (t->bpe.ignore_merges && (ids[0] = whole_piece(t, piece, len)) >= 0) return 1;
     return fv_bpe_short(&t->bpe, piece, len, ids);
 }
 
@@ -145,6 +163,10 @@ static size_t solve_cached(encoder *e, const char *piece, size_t len, int32_t *i
 
 static fv_status solve_long(const fv_tokenizer *t, const char *piece, size_t len, int32_t *ids, size_t *n, fv_err *err)
 {
+    if (t->kind == FV_TOKENIZER_BPE && t->bpe.ignore_merges && (ids[0] = whole_piece(t, piece, len)) >= 0) {
+        *n = 1;
+        return FV_OK;
+    }
     if (t->kind == FV_TOKENIZER_BPE) return fv_bpe_long(&t->bpe, piece, len, ids, n, err);
     *n = fv_wordpiece_word(&t->wordpiece, piece, len, ids);
     return FV_OK;
@@ -311,10 +333,54 @@ done:
     return status;
 }
 
+/* Ids and lengths of a piece by parts into the scratch; those that the cache can hold are kept in it. */
+static fv_status solve_parts(encoder *e, const char *piece, size_t len, size_t *n)
+{
+    scratch *s = e->s;
+    uint32_t hash = 0, sum = 0;
+    cached *slot = len <= CACHE_PIECE ? cache_slot(s, piece, len, &hash) : NULL;
+    if (slot && slot->hash == hash && slot->len == len && memcmp(slot->piece, piece, len) == 0) {
+        *n = slot->n;
+        for (size_t i = 0; i < *n; i++) s->ids[i] = slot->ids[i], s->lens[i] = e->t->tokens[slot->ids[i]].n_bytes;
+        return FV_OK;
+    }
+    fv_status status = fv_parts_solve(e->t, piece, len, s->ids, s->lens, n, e->err);
+    for (size_t i = 0; i < *n && status == FV_OK; i++) {
+        if (s->lens[i] != e->t->tokens[s->ids[i]].n_bytes) slot = NULL;
+        sum += s->lens[i];
+    }
+    if (status == FV_OK && slot && sum == len) remember(slot, hash, piece, len, s->ids, *n);
+    return status;
+}
+
+static fv_status encode_parts(encoder *e, const char *text, size_t len, size_t at)
+{
+    fv_status status = FV_OK;
+    fv_cutting *c = &e->s->cutting;
+    const fv_span *span;
+    FV_TRY(fv_parts_split(c, e->t->parts, text, len, at == 0 && e->span->begin == 0, e->err));
+    span = c->text.spans;
+    for (size_t k = 0; k < c->n; k++) {
+        size_t from = c->cuts[k].from, bytes = c->cuts[k].to - from, n = 0;
+        FV_TRY(fv_grow(&e->s->ids, &e->s->ids_capacity, bytes, sizeof *e->s->ids, e->err));
+        FV_TRY(fv_grow(&e->s->lens, &e->s->lens_capacity, bytes, sizeof *e->s->lens, e->err));
+        FV_TRY(solve_parts(e, c->text.data + from, bytes, &n));
+        FV_TRY(reserve(e->out, n, e->err));
+        for (size_t i = 0; i < n; from += e->s->lens[i++]) {
+            uint32_t begin, end;
+            fv_span_source(&span, c->text.spans + c->text.n_spans - 1, from, from + e->s->lens[i], &begin, &end);
+            emit(e, e->s->ids[i], at + begin, at + end);
+        }
+    }
+done:
+    return status;
+}
+
 /* A stretch without added tokens; `at` is its position. */
 static fv_status encode_stretch(encoder *e, const char *text, size_t len, size_t at)
 {
     if (len == 0) return FV_OK;
+    if (e->t->parts && e->t->parts->splits_used) return encode_parts(e, text, len, at);
     if (e->t->sp) return encode_whole(e, text, len);
     if (e->t->kind == FV_TOKENIZER_WORDPIECE) return encode_words(e, text, len, at);
     if (e->t->kind == FV_TOKENIZER_UNIGRAM) return encode_unigram(e, text, len, at);
@@ -331,11 +397,11 @@ static fv_status encode_gap(encoder *e, const char *text, size_t len, uint32_t b
     FV_TRY(fv_normalize_text(&e->s->normalized, e->t->normalizer, text, len, base, e->err));
     e->span = n->spans;
     e->last_span = n->spans + n->n_spans - 1;
-    size_t at = 0, where;
-    for (; (found = fv_finder_next(&e->t->after, n->data, n->len, at, &where)); at = where + found->sought_len) {
-        FV_TRY(encode_stretch(e, n->data + at, where - at, at));
+    size_t at = 0, begin, end;
+    for (; (found = fv_finder_next(&e->t->after, n->data, n->len, at, &begin, &end)); at = end) {
+        FV_TRY(encode_stretch(e, n->data + at, begin - at, at));
         FV_TRY(reserve(e->out, 1, e->err));
-        emit(e, found->id, where, where + found->sought_len);
+        emit(e, found->id, begin, end);
     }
     FV_TRY(encode_stretch(e, n->data + at, n->len - at, at));
 done:
@@ -346,11 +412,11 @@ static fv_status encode_text(encoder *e, const char *text, size_t len)
 {
     fv_status status = FV_OK;
     const fv_added *found;
-    size_t at = 0, where;
-    for (; (found = fv_finder_next(&e->t->raw, text, len, at, &where)); at = where + found->sought_len) {
-        FV_TRY(encode_gap(e, text + at, where - at, (uint32_t)at));
+    size_t at = 0, begin, end;
+    for (; (found = fv_finder_next(&e->t->raw, text, len, at, &begin, &end)); at = end) {
+        FV_TRY(encode_gap(e, text + at, begin - at, (uint32_t)at));
         FV_TRY(reserve(e->out, 1, e->err));
-        put(e, found->id, (uint32_t)where, (uint32_t)where + found->sought_len);
+        put(e, found->id, (uint32_t)begin, (uint32_t)end);
     }
     FV_TRY(encode_gap(e, text + at, len - at, (uint32_t)at));
 done:
@@ -434,6 +500,7 @@ void fv_encoding_release(fv_encoding *encoding)
         fv_normalized_release(&s->normalized);
         fv_buf_release(&s->prefixed);
         fv_meta_release(&s->meta);
+        fv_cutting_release(&s->cutting);
         fv_free(s->ids);
         fv_free(s->lens);
     }

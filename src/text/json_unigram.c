@@ -1,57 +1,10 @@
-/* What the tokenizer.json of a unigram model says: Metaspace, pieces with their scores.
- * All else is refused by name, for the reasons in tokenizer_json.c. */
+/* What the model of a tokenizer.json says that is a unigram model: pieces with their scores. */
 #include <math.h>
 #include <string.h>
 
 #include "text/tokenizer_json.h"
 
 #define SCORE_MOST 1e6 /* so that no sum over a text overflows */
-
-static fv_status read_prepend(const fv_json_source *s, const char *key, const json_t *value, fv_prepend *out)
-{
-    const char *text = json_is_string(value) ? json_string_value(value) : value ? "" : "always";
-    if (strcmp(text, "always") == 0) *out = FV_PREPEND_ALWAYS;
-    else if (strcmp(text, "first") == 0) *out = FV_PREPEND_FIRST;
-    else if (strcmp(text, "never") == 0) *out = FV_PREPEND_NEVER;
-    else return fv_json_refuse(s, key, value, "\"always\", \"first\" or \"never\"");
-    return FV_OK;
-}
-
-static fv_status read_replacement(const fv_json_source *s, const char *key, const json_t *value)
-{
-    if (!value || (json_is_string(value) && strcmp(json_string_value(value), FV_META) == 0)) return FV_OK;
-    return fv_json_refuse(s, key, value, "\"" FV_META "\"");
-}
-
-/* Old files say add_prefix_space instead of prepend_scheme. */
-fv_status fv_json_metaspace(const fv_json_source *s, const json_t *value)
-{
-    fv_status status = FV_OK;
-    fv_unigram *u = &s->t->unigram;
-    const json_t *split = json_object_get(value, "split"), *scheme = json_object_get(value, "prepend_scheme");
-    if (!fv_json_is_type(value, "Metaspace")) return fv_json_refuse(s, "pre_tokenizer.type", json_object_get(value, "type"), "\"Metaspace\" for a Unigram model");
-    FV_TRY(read_replacement(s, "pre_tokenizer.replacement", json_object_get(value, "replacement")));
-    FV_TRY(read_prepend(s, "pre_tokenizer.prepend_scheme", scheme, &u->prepend));
-    if (!scheme && json_is_false(json_object_get(value, "add_prefix_space"))) u->prepend = FV_PREPEND_NEVER;
-    if (split && !json_is_boolean(split)) return fv_json_refuse(s, "pre_tokenizer.split", split, "true or false");
-    u->whole = json_is_false(split);
-done:
-    return status;
-}
-
-fv_status fv_json_metaspace_decoder(const fv_json_source *s, const json_t *value)
-{
-    fv_status status = FV_OK;
-    fv_prepend prepend = s->t->unigram.prepend;
-    const json_t *scheme = json_object_get(value, "prepend_scheme");
-    if (!fv_json_is_type(value, "Metaspace")) return fv_json_refuse(s, "decoder.type", json_object_get(value, "type"), "\"Metaspace\" for a Unigram model");
-    FV_TRY(read_replacement(s, "decoder.replacement", json_object_get(value, "replacement")));
-    if (scheme) FV_TRY(read_prepend(s, "decoder.prepend_scheme", scheme, &prepend));
-    if ((prepend == FV_PREPEND_NEVER) != (s->t->unigram.prepend == FV_PREPEND_NEVER))
-        return fv_json_refuse(s, "decoder.prepend_scheme", scheme, "what pre_tokenizer.prepend_scheme is");
-done:
-    return status;
-}
 
 /* An object of ids, as other models have it, so that they are named in one place. */
 static fv_status list_pieces(const fv_json_source *s, const json_t *list, json_t *vocab)

@@ -1,44 +1,10 @@
-/* What the tokenizer.json of a WordPiece model says: BERT's normaliser, its words, its framing.
- * All else is refused by name, for the reasons in tokenizer_json.c. */
+/* What the model of a tokenizer.json says whose tokens are words or parts of words: WordPiece, WordLevel. */
 #include <string.h>
 
 #include "text/tokenizer_json.h"
 
 #define MAX_CHARS_MOST 1000000
-
-/* A flag with a default. */
-static fv_status read_option(const fv_json_source *s, const json_t *object, const char *part, const char *key, bool preset, bool *out)
-{
-    char name[96];
-    const json_t *value = json_object_get(object, key);
-    *out = value ? json_is_true(value) : preset;
-    if (!value || json_is_boolean(value)) return FV_OK;
-    snprintf(name, sizeof name, "%s.%s", part, key);
-    return fv_json_refuse(s, name, value, "true or false");
-}
-
-fv_status fv_json_bert_normalizer(const fv_json_source *s, const json_t *value)
-{
-    fv_status status = FV_OK;
-    fv_normalizer *n = &s->t->normalizer;
-    if (!value || json_is_null(value)) return FV_OK;
-    if (!fv_json_is_type(value, "BertNormalizer")) return fv_json_refuse(s, "normalizer.type", json_object_get(value, "type"), "\"BertNormalizer\" for a WordPiece model");
-    n->bert = true;
-    FV_TRY(read_option(s, value, "normalizer", "clean_text", true, &n->clean));
-    FV_TRY(read_option(s, value, "normalizer", "handle_chinese_chars", true, &n->han_apart));
-    FV_TRY(read_option(s, value, "normalizer", "lowercase", true, &n->lowercase));
-    n->strip_accents = n->lowercase; /* null: as lowercase says */
-    if (!json_is_null(json_object_get(value, "strip_accents")))
-        FV_TRY(read_option(s, value, "normalizer", "strip_accents", n->lowercase, &n->strip_accents));
-done:
-    return status;
-}
-
-fv_status fv_json_bert_pre_tokenizer(const fv_json_source *s, const json_t *value)
-{
-    if (fv_json_is_type(value, "BertPreTokenizer")) return FV_OK;
-    return fv_json_refuse(s, "pre_tokenizer.type", json_object_get(value, "type"), "\"BertPreTokenizer\" for a WordPiece model");
-}
+#define PREFIX_MAX 64
 
 static fv_status read_unknown(const fv_json_source *s, const json_t *name)
 {
@@ -71,33 +37,12 @@ done:
     return status;
 }
 
-fv_status fv_json_wordpiece_decoder(const fv_json_source *s, const json_t *value)
+/* Without an unknown token a text of known words alone can be encoded. */
+fv_status fv_json_wordlevel(const fv_json_source *s, const json_t *model, const json_t *added)
 {
-    fv_wordpiece *wp = &s->t->wordpiece;
-    const json_t *prefix = json_object_get(value, "prefix");
-    if (!fv_json_is_type(value, "WordPiece")) return fv_json_refuse(s, "decoder.type", json_object_get(value, "type"), "\"WordPiece\"");
-    if (!json_is_string(prefix) || strcmp(json_string_value(prefix), wp->prefix) != 0)
-        return fv_json_refuse(s, "decoder.prefix", prefix, "what model.continuing_subword_prefix is");
-    return read_option(s, value, "decoder", "cleanup", true, &wp->cleanup);
-}
-
-/* ["[SEP]", 102] */
-static fv_status read_pair(const fv_json_source *s, const json_t *value, const char *key, int32_t *out)
-{
-    const json_t *name = json_array_get(value, 0), *id = json_array_get(value, 1);
-    const char *text = json_is_string(name) ? json_string_value(name) : "";
-    *out = fv_map_get(&s->t->ids, text, strlen(text));
-    if (*out < 0) return fv_json_refuse(s, key, name, "a token of the vocabulary and its id");
-    return json_is_integer(id) && json_integer_value(id) == *out ? FV_OK : fv_json_refuse(s, key, id, "the id that the vocabulary gives the token");
-}
-
-fv_status fv_json_bert_frame(const fv_json_source *s, const json_t *value)
-{
-    fv_status status = FV_OK;
-    int32_t cls, sep;
-    FV_TRY(read_pair(s, json_object_get(value, "cls"), "post_processor.cls", &cls));
-    FV_TRY(read_pair(s, json_object_get(value, "sep"), "post_processor.sep", &sep));
-    fv_frame_bert(s->t, cls, sep);
-done:
+    const json_t *name = json_object_get(model, "unk_token");
+    if (!json_is_string(name)) return fv_json_refuse(s, "model.unk_token", name, "text, as \"[UNK]\"");
+    fv_status status = fv_json_read_tokens(s, json_object_get(model, "vocab"), added);
+    if (status == FV_OK) s->t->unk = fv_map_get(&s->t->ids, json_string_value(name), json_string_length(name));
     return status;
 }

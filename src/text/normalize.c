@@ -13,12 +13,14 @@
 #include <string.h>
 #include <utf8proc.h>
 
-#include "text/sentencepiece.h"
+#include "text/parts.h"
 
 #define MARKS_BEGIN 0x300    /* no code point below is a mark, or composes with one before it */
 #define POINTS_OF_ONE 32     /* longest decomposition of one code point is 18 (U+FDFA) */
 #define CAPITAL_I_DOT 0x130  /* the one code point whose lower case is two: i and a dot above */
 #define DOT_ABOVE 0x307
+#define HANGUL_FIRST 0xAC00
+#define HANGUL_LAST 0xD7A3
 
 /* ---- Output ------------------------------------------------------------------------------- */
 
@@ -62,6 +64,50 @@ static fv_status add_lower(fv_buf *text, int32_t point, fv_err *err)
     return status == FV_OK ? add_point(text, DOT_ABOVE, err) : status;
 }
 
+/* ---- One text after another --------------------------------------------------------------- */
+
+static fv_status add_followed(fv_normalized *to, size_t *n, fv_span span, fv_err *err)
+{
+    fv_status status = fv_grow(&to->followed, &to->followed_capacity, *n + 1, sizeof *to->followed, err);
+    if (status == FV_OK) to->followed[(*n)++] = span;
+    return status;
+}
+
+/* Exact bytes [begin, end) of the inner text, which stand at `out`: a span for each of the inner ones that they meet. */
+static fv_status follow_exact(fv_normalized *outer, size_t *n, const fv_normalized *inner, const fv_span *at, size_t out, size_t begin, size_t end, fv_err *err)
+{
+    fv_status status = FV_OK;
+    const fv_span *stop = inner->spans + inner->n_spans;
+    for (bool first = true; at < stop && (first || at->out < end) && status == FV_OK; at++, first = false) {
+        size_t from = at->out > begin ? at->out : begin;
+        fv_span span = *at;
+        if (span.exact) span.begin = span.end = at->begin + (uint32_t)(from - at->out);
+        span.out = out + (from - begin);
+        status = add_followed(outer, n, span, err);
+    }
+    return status;
+}
+
+fv_status fv_normalized_follow(fv_normalized *outer, const fv_normalized *inner, fv_err *err)
+{
+    fv_status status = FV_OK;
+    const fv_span *at = inner->spans, *last = inner->spans + inner->n_spans - 1;
+    size_t n = 0;
+    for (size_t i = 0; i < outer->n_spans && status == FV_OK; i++) {
+        fv_span span = outer->spans[i];
+        size_t bytes = (i + 1 < outer->n_spans ? outer->spans[i + 1].out : outer->len) - span.out;
+        uint32_t from, to;
+        fv_span_source(&at, last, span.begin, span.exact ? span.begin + bytes : span.end, &from, &to);
+        if (span.exact) status = follow_exact(outer, &n, inner, at, span.out, span.begin, span.begin + bytes, err);
+        else status = add_followed(outer, &n, (fv_span){.out = span.out, .begin = from, .end = to}, err);
+    }
+    fv_span *spans = outer->spans;
+    size_t capacity = outer->spans_capacity;
+    outer->spans = outer->followed, outer->spans_capacity = outer->followed_capacity, outer->n_spans = n;
+    outer->followed = spans, outer->followed_capacity = capacity;
+    return status;
+}
+
 /* ---- Clusters ----------------------------------------------------------------------------- */
 
 static utf8proc_option_t options_of(fv_normalize form)
@@ -100,8 +146,10 @@ static bool attaches(int32_t point, fv_normalize form)
     return joins_left(utf8proc_get_property(parts[0]));
 }
 
-static bool is_plain(int32_t point)
+/* Syllables of Hangul are taken apart by rule, not by the table, and put together again at once unless `decompose`. */
+static bool is_plain(int32_t point, bool decompose)
 {
+    if (decompose && point >= HANGUL_FIRST && point <= HANGUL_LAST) return false;
     return utf8proc_get_property(point)->decomp_seqindex == UINT16_MAX;
 }
 
@@ -146,20 +194,20 @@ static void order_marks(int32_t *points, size_t n, int32_t *room)
 }
 
 /* Normalises the cluster's text into to->points. */
-static fv_status compose(fv_normalized *to, fv_normalize form, const char *p, size_t len, size_t *n_points, fv_err *err)
+static fv_status compose(fv_normalized *to, fv_normalizer how, const char *p, size_t len, size_t *n_points, fv_err *err)
 {
     fv_status status;
     size_t n = 0;
     for (size_t at = 0; at < len;) {
         int32_t point, parts[POINTS_OF_ONE];
         at += (size_t)utf8proc_iterate((const utf8proc_uint8_t *)p + at, (utf8proc_ssize_t)(len - at), &point);
-        size_t k = decompose(point, form, parts);
+        size_t k = decompose(point, how.form, parts);
         if ((status = fv_grow(&to->points, &to->points_capacity, 2 * (n + k), sizeof *to->points, err)) != FV_OK) return status;
         memcpy(to->points + n, parts, k * sizeof *parts);
         n += k;
     }
     order_marks(to->points, n, to->points + n);
-    *n_points = (size_t)utf8proc_normalize_utf32(to->points, (utf8proc_ssize_t)n, options_of(form));
+    *n_points = how.decompose ? n : (size_t)utf8proc_normalize_utf32(to->points, (utf8proc_ssize_t)n, options_of(how.form));
     return FV_OK;
 }
 
@@ -213,10 +261,10 @@ static fv_status add_cluster(fv_normalized *to, fv_normalizer how, const char *p
     if (first <= 0) return add_exact(to, p, 1, begin, err);
     if (how.form != FV_NORMALIZE_NONE) *taken = cluster_len(p, len, (size_t)first, how.form);
     bool one = *taken == (size_t)first;
-    if (one && (how.form == FV_NORMALIZE_NONE || is_plain(point)))
+    if (one && (how.form == FV_NORMALIZE_NONE || is_plain(point, how.decompose)))
         return fv_normalized_char(to, how.lowercase, point, p, *taken, begin, err);
     size_t n;
-    fv_status status = compose(to, how.form, p, *taken, &n, err);
+    fv_status status = compose(to, how, p, *taken, &n, err);
     return status == FV_OK ? put_cluster(to, how.lowercase, n, p, *taken, begin, err) : status;
 }
 
@@ -245,6 +293,7 @@ fv_status fv_normalize_text(fv_normalized *to, fv_normalizer how, const char *te
     fv_status status = FV_OK;
     if (how.bert) return fv_bert_normalize(to, how, text, len, base, err);
     if (how.sp) return fv_sentencepiece_normalize(to, how.sp, text, len, base, err);
+    if (how.parts) return fv_parts_normalize(to, how.parts, text, len, base, err);
     to->n_spans = to->text.len = 0;
     if (how.form == FV_NORMALIZE_NONE && !how.lowercase) {
         to->data = text;
@@ -267,5 +316,7 @@ void fv_normalized_release(fv_normalized *n)
     fv_buf_release(&n->text);
     fv_free(n->spans);
     fv_free(n->points);
+    fv_free(n->followed);
+    fv_parts_room_free(n->room);
     *n = (fv_normalized){0};
 }

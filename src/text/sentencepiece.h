@@ -37,6 +37,8 @@ typedef struct fv_charsmap {
 fv_status fv_charsmap_init(fv_charsmap *map, fv_buf *blob, const char *where, fv_err *err);
 /* The longest entry that begins at p: its length (0: none) and what replaces it. */
 size_t fv_charsmap_find(const fv_charsmap *map, const char *p, size_t len, const char **to);
+/* The same of the shortest. */
+size_t fv_charsmap_find_first(const fv_charsmap *map, const char *p, size_t len, const char **to);
 
 /* The table for a form of Unicode and lower case, appended to `blob`: each character by itself, and with a form also letters
  * with the marks that compose with them, white space to a space, control characters away. Not the whole of normalisation

@@ -65,12 +65,19 @@ static fv_status compile(fv_splitter *s, const char *where, fv_err *err)
 {
     int code = 0;
     PCRE2_SIZE at = 0;
-    pcre2_compile_context *context = pcre2_compile_context_create(s->memory);
-    if (!context) return out_of_memory(err);
+    fv_buf pattern = {0};
+    fv_status status = fv_pattern_rewrite(s->pattern, where, &pattern, err);
+    pcre2_compile_context *context = status == FV_OK ? pcre2_compile_context_create(s->memory) : NULL;
+    if (!context) {
+        fv_buf_release(&pattern);
+        return status == FV_OK ? out_of_memory(err) : status;
+    }
     pcre2_set_max_pattern_length(context, PATTERN_MAX);
-    /* \C would cut characters in two. */
-    s->code = pcre2_compile((PCRE2_SPTR)s->pattern, strlen(s->pattern), PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &code, &at, context);
+    pcre2_set_newline(context, PCRE2_NEWLINE_LF);
+    /* \C would cut characters in two. ^ and $ are of lines, as in Ruby. */
+    s->code = pcre2_compile((PCRE2_SPTR)pattern.data, pattern.len, PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &code, &at, context);
     pcre2_compile_context_free(context);
+    fv_buf_release(&pattern);
     if (s->code) return FV_OK;
     if (code == PCRE2_ERROR_HEAP_FAILED) return out_of_memory(err);
     PCRE2_UCHAR why[128];
@@ -145,23 +152,19 @@ static int give(fv_pieces *p, size_t end, const char **piece, size_t *len)
     return 1;
 }
 
-static int run_pattern(const fv_pieces *p)
+static int run_pattern(const fv_splitter *s, pcre2_match_data *match, const char *text, size_t len, size_t from)
 {
-    const fv_splitter *s = p->splitter;
-    PCRE2_SPTR subject = (PCRE2_SPTR)(p->text + p->run);
-    size_t len = p->run_end - p->run, from = p->search - p->run;
     int found = PCRE2_ERROR_JIT_STACKLIMIT;
-    if (s->jit) found = pcre2_jit_match(s->code, subject, len, from, 0, p->match, s->limits);
+    if (s->jit) found = pcre2_jit_match(s->code, (PCRE2_SPTR)text, len, from, 0, match, s->limits);
     /* The interpreter keeps its stack on the heap, so it can do what the compiled code's stack cannot. */
     if (found == PCRE2_ERROR_JIT_STACKLIMIT)
-        found = pcre2_match(s->code, subject, len, from, PCRE2_NO_JIT | PCRE2_NO_UTF_CHECK, p->match, s->limits);
+        found = pcre2_match(s->code, (PCRE2_SPTR)text, len, from, PCRE2_NO_JIT | PCRE2_NO_UTF_CHECK, match, s->limits);
     return found;
 }
 
-/* The next match at or after p->search: 1 and its bounds, 0 when the run has none, or a status. */
-static int next_match(const fv_pieces *p, size_t *begin, size_t *end, fv_err *err)
+int fv_splitter_match(const fv_splitter *s, pcre2_match_data *match, const char *text, size_t len, size_t from, size_t *begin, size_t *end, fv_err *err)
 {
-    int found = run_pattern(p);
+    int found = run_pattern(s, match, text, len, from);
     if (found == PCRE2_ERROR_NOMATCH) return 0;
     if (found == PCRE2_ERROR_NOMEMORY) return out_of_memory(err);
     if (found < 0) {
@@ -169,13 +172,22 @@ static int next_match(const fv_pieces *p, size_t *begin, size_t *end, fv_err *er
         pcre2_get_error_message(found, why, sizeof why);
         return FV_FAIL(err, FV_E_FORMAT, "the tokenizer's pre_tokenizer pattern is too costly for this text: %s", (const char *)why);
     }
-    const PCRE2_SIZE *bounds = pcre2_get_ovector_pointer(p->match);
-    *begin = p->run + bounds[0];
-    *end = p->run + bounds[1];
+    const PCRE2_SIZE *bounds = pcre2_get_ovector_pointer(match);
+    *begin = bounds[0];
+    *end = bounds[1];
     /* \K in a pattern can move the beginning anywhere. */
-    if (*begin < p->search || *end < *begin)
+    if (*begin < from || *end < *begin)
         return FV_FAIL(err, FV_E_FORMAT, "the tokenizer's pre_tokenizer pattern matches backwards");
     return 1;
+}
+
+/* The next match at or after p->search: 1 and its bounds, 0 when the run has none, or a status. */
+static int next_match(const fv_pieces *p, size_t *begin, size_t *end, fv_err *err)
+{
+    int found = fv_splitter_match(p->splitter, p->match, p->text + p->run, p->run_end - p->run, p->search - p->run, begin, end, err);
+    *begin += p->run;
+    *end += p->run;
+    return found;
 }
 
 /* Ends the piece at the next match: of the match itself if it begins here, else before it. An empty
@@ -275,13 +287,33 @@ static const fv_added *longest_at(const fv_finder *f, const char *p, size_t len)
     return best;
 }
 
-const fv_added *fv_finder_next(const fv_finder *finder, const char *text, size_t len, size_t from, size_t *at)
+static bool stands_alone(const char *text, size_t len, size_t begin, size_t end)
+{
+    int32_t point;
+    if (begin > 0 && (fv_point_before(text, begin, &point), fv_is_word(point))) return false;
+    return end == len || (fv_point_at(text + end, len - end, &point), !fv_is_word(point));
+}
+
+/* Widens a token over the white space that it takes with it, but not beyond `from`. */
+static void take_spaces(const fv_added *added, const char *text, size_t len, size_t from, size_t *begin, size_t *end)
+{
+    int32_t point;
+    size_t n;
+    while (added->lstrip && *begin > from && (n = fv_point_before(text, *begin, &point)) <= *begin - from && fv_is_white(point)) *begin -= n;
+    while (added->rstrip && *end < len && (n = fv_point_at(text + *end, len - *end, &point)) && fv_is_white(point)) *end += n;
+}
+
+const fv_added *fv_finder_next(const fv_finder *finder, const char *text, size_t len, size_t from, size_t *begin, size_t *end)
 {
     if (!finder->n) return NULL;
     for (size_t i = from; i < len; i++) {
         if (!finder->begins[(unsigned char)text[i]]) continue;
         const fv_added *found = longest_at(finder, text + i, len - i);
-        if (found) { *at = i; return found; }
+        if (!found) continue;
+        *begin = i;
+        *end = i + found->sought_len;
+        if (!found->single_word || stands_alone(text, len, *begin, *end)) return take_spaces(found, text, len, from, begin, end), found;
+        i = *end - 1;
     }
     return NULL;
 }

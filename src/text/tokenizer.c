@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "text/sentencepiece.h"
+#include "text/parts.h"
 
 #define VOCAB_MAX 4000000
 
@@ -91,6 +91,7 @@ void fv_tokenizer_close(fv_tokenizer *tokenizer)
     fv_wordpiece_release(&tokenizer->wordpiece);
     fv_unigram_release(&tokenizer->unigram);
     fv_sentencepiece_free(tokenizer->sp);
+    fv_parts_free(tokenizer->parts);
     fv_map_release(&tokenizer->ids);
     fv_arena_release(&tokenizer->arena);
     fv_free(tokenizer);
@@ -114,23 +115,29 @@ fv_status fv_tokenizer_name(fv_tokenizer *tokenizer, int32_t id, const char *tex
     return fv_map_set(&tokenizer->ids, text, len, id, err);
 }
 
-fv_status fv_tokenizer_add(fv_tokenizer *tokenizer, int32_t id, bool special, bool normalized, fv_err *err)
+fv_status fv_tokenizer_add_as(fv_tokenizer *tokenizer, fv_added how, fv_err *err)
 {
     fv_status status = FV_OK;
-    const char *text = tokenizer->tokens[id].text;
-    fv_added added = {.text = text, .sought = text, .sought_len = (uint32_t)strlen(text), .id = id, .special = special, .normalized = normalized};
     fv_normalized n = {0};
-    if (normalized) {
-        FV_TRY(fv_normalize_text(&n, tokenizer->normalizer, text, strlen(text), 0, err));
-        if (!(added.sought = fv_arena_strndup(&tokenizer->arena, n.data, n.len, err))) { status = FV_E_MEMORY; goto done; }
-        added.sought_len = (uint32_t)n.len;
+    fv_token *token = &tokenizer->tokens[how.id];
+    how.text = how.sought = token->text;
+    how.sought_len = (uint32_t)strlen(token->text);
+    if (how.normalized) {
+        FV_TRY(fv_normalize_text(&n, tokenizer->normalizer, how.text, how.sought_len, 0, err));
+        if (!(how.sought = fv_arena_strndup(&tokenizer->arena, n.data, n.len, err))) { status = FV_E_MEMORY; goto done; }
+        how.sought_len = (uint32_t)n.len;
     }
-    tokenizer->tokens[id].added = true;
-    tokenizer->tokens[id].special |= special;
-    tokenizer->added[tokenizer->n_added++] = added;
+    token->added = true;
+    token->special |= how.special;
+    tokenizer->added[tokenizer->n_added++] = how;
 done:
     fv_normalized_release(&n);
     return status;
+}
+
+fv_status fv_tokenizer_add(fv_tokenizer *tokenizer, int32_t id, bool special, bool normalized, fv_err *err)
+{
+    return fv_tokenizer_add_as(tokenizer, (fv_added){.id = id, .special = special, .normalized = normalized}, err);
 }
 
 void fv_frame_plain(fv_tokenizer *tokenizer)
@@ -148,6 +155,15 @@ void fv_frame_bert(fv_tokenizer *t, int32_t cls_id, int32_t sep_id)
     t->framed = true;
     t->one = (fv_frame){.steps = {cls, first, sep}, .n = 3};
     t->two = (fv_frame){.steps = {cls, first, sep, second, last}, .n = 5};
+}
+
+void fv_frame_roberta(fv_tokenizer *t, int32_t cls_id, int32_t sep_id)
+{
+    const fv_frame_step cls = {.kind = FV_FRAME_TOKEN, .id = cls_id}, sep = {.kind = FV_FRAME_TOKEN, .id = sep_id};
+    const fv_frame_step first = {.kind = FV_FRAME_FIRST}, second = {.kind = FV_FRAME_SECOND};
+    t->framed = true;
+    t->one = (fv_frame){.steps = {cls, first, sep}, .n = 3};
+    t->two = (fv_frame){.steps = {cls, first, sep, sep, second, sep}, .n = 6};
 }
 
 static fv_status find_bytes(fv_tokenizer *t, const fv_byte_names *names, const char *where, fv_err *err)
@@ -173,6 +189,19 @@ static fv_status check_lengths(const fv_tokenizer *t, const char *where, fv_err 
     return FV_OK;
 }
 
+/* For ignore_merges: how bytes are spelled, and that every token is short enough to be asked for. */
+static fv_status seal_whole(fv_tokenizer *t, const fv_byte_names *names, const char *where, fv_err *err)
+{
+    fv_byte_names *kept = fv_arena_alloc(&t->arena, sizeof *kept, err);
+    if (!kept) return FV_E_MEMORY;
+    *kept = *names;
+    t->bpe.names = kept;
+    for (int32_t id = 0; id < t->n; id++)
+        if (t->tokens[id].n_bytes > FV_WHOLE_MAX)
+            return FV_FAIL(err, FV_E_FORMAT, "%s: model.vocab: token %d has %u bytes; expected at most %d with ignore_merges", where, (int)id, t->tokens[id].n_bytes, FV_WHOLE_MAX);
+    return FV_OK;
+}
+
 static fv_status seal_bytes(fv_tokenizer *tokenizer, const char *where, fv_err *err)
 {
     fv_status status = FV_OK;
@@ -182,6 +211,7 @@ static fv_status seal_bytes(fv_tokenizer *tokenizer, const char *where, fv_err *
         if (!tokenizer->tokens[id].added) FV_TRY(spell_back(&tokenizer->arena, &names, &tokenizer->tokens[id], err));
     FV_TRY(find_bytes(tokenizer, &names, where, err));
     FV_TRY(check_lengths(tokenizer, where, err));
+    if (tokenizer->bpe.ignore_merges) FV_TRY(seal_whole(tokenizer, &names, where, err));
 done:
     return status;
 }
@@ -205,8 +235,12 @@ static fv_status seal_kind(fv_tokenizer *t, const char *where, fv_err *err)
     switch (t->kind) {
     case FV_TOKENIZER_WORDPIECE: return fv_wordpiece_init(&t->wordpiece, t->tokens, t->n, err);
     case FV_TOKENIZER_UNIGRAM: return seal_unigram(t, err);
-    default: return seal_bytes(t, where, err);
+    case FV_TOKENIZER_WORDLEVEL: return FV_OK;
+    default: break;
     }
+    if (!t->bpe.from_chars) return seal_bytes(t, where, err);
+    fv_parts_seal_bpe(t);
+    return FV_OK;
 }
 
 fv_status fv_tokenizer_seal(fv_tokenizer *tokenizer, const char *where, fv_err *err)

@@ -6,6 +6,7 @@
  * caller's fv_encoding.
  *
  *   normalize.c   NFC, NFKC, lower case, each output byte knowing its input byte
+ *   classes.c     what is white space, punctuation, a word's
  *   bert.c        BERT's normaliser and words
  *   split.c       the pattern; added and special tokens found in the text
  *   bpe.c         merging one piece
@@ -14,7 +15,8 @@
  *   wordpiece.c   the longest known token first; wordpiece_train.c learns them
  *   unigram.c     the most probable pieces; metaspace.c their spaces; unigram_train.c learns them; unigram_sample.c draws
  *   sentencepiece.h    SentencePiece models, which are tokenizers too
- *   encode.c      the four steps for one text, and back from ids
+ *   parts.h       tokenizers of other parts than these, as tokenizer.json lists them
+ *   encode.c      the four steps for one text; decode.c back from ids
  *   tokenizer.c   making and closing one; the vocabulary; training's public call
  *   tokenizer_json.c   reading and writing tokenizer.json (Hugging Face tokenizers 0.2x, version "1.0")
  */
@@ -37,6 +39,8 @@ typedef struct fv_normalizer {
     bool clean;         /* control characters go, white space becomes a space */
     bool han_apart;     /* a space on both sides of an ideograph */
     bool strip_accents; /* NFD without its marks */
+    bool decompose;     /* the form without its composing: NFD, NFKD */
+    const struct fv_parts *parts; /* not NULL: its normalisers, one after another (parts_normalize.c), do all */
     const struct fv_sentencepiece *sp; /* not NULL: SentencePiece's normaliser (charsmap.c) does all */
 } fv_normalizer;
 
@@ -57,6 +61,9 @@ typedef struct fv_normalized {
     fv_buf text;
     int32_t *points;  /* code points of the cluster in work */
     size_t points_capacity;
+    fv_span *followed; /* of fv_normalized_follow */
+    size_t followed_capacity;
+    struct fv_parts_room *room; /* of fv_parts_normalize */
 } fv_normalized;
 
 /* Replaces what `to` held. `base` is the offset of `text` in the whole input, for the spans. Bytes
@@ -80,8 +87,22 @@ fv_status fv_normalized_span(fv_normalized *to, uint32_t begin, uint32_t end, bo
 /* Append with a span: the character of the input's `len` bytes at p; n bytes of ASCII (or broken ones). */
 fv_status fv_normalized_char(fv_normalized *to, bool lowercase, int32_t point, const char *p, size_t len, uint32_t begin, fv_err *err);
 fv_status fv_normalized_ascii(fv_normalized *to, bool lowercase, const char *p, size_t n, uint32_t begin, fv_err *err);
+/* Spans of `outer`, which was made from the text of `inner`, now point to where that came from. */
+fv_status fv_normalized_follow(fv_normalized *outer, const fv_normalized *inner, fv_err *err);
 /* Append without one. */
 fv_status fv_normalized_point(fv_normalized *to, bool lowercase, int32_t point, fv_err *err);
+
+/* ---- classes.c ---------------------------------------------------------------------------- */
+
+bool fv_is_white(int32_t point);       /* White_Space */
+bool fv_is_punctuation(int32_t point); /* P*, and all of ASCII that is neither letter, digit, space nor control */
+bool fv_is_number(int32_t point);      /* N* */
+bool fv_is_mark(int32_t point);        /* M* */
+bool fv_is_word(int32_t point);        /* what patterns mean by \w: letters, marks, digits, connectors, joiners */
+/* The character at p and its length; a broken byte is U+FFFD. `len` is not 0. */
+size_t fv_point_at(const char *p, size_t len, int32_t *point);
+/* The same of the one that ends at `end`, which is not 0. */
+size_t fv_point_before(const char *text, size_t end, int32_t *point);
 
 /* ---- bert.c ------------------------------------------------------------------------------- */
 
@@ -112,6 +133,11 @@ typedef struct fv_splitter {
 fv_status fv_splitter_init(fv_splitter *splitter, const char *pattern, const char *where, fv_err *err);
 void fv_splitter_release(fv_splitter *splitter);
 
+/* The next match in text[from, len), which is valid UTF-8: 1 and its bounds; 0: none; negative: an fv_status. */
+int fv_splitter_match(const fv_splitter *splitter, pcre2_match_data *scratch, const char *text, size_t len, size_t from, size_t *begin, size_t *end, fv_err *err);
+/* Appends a pattern that was written for Oniguruma as pcre2 means it (parts_pattern.c). */
+fv_status fv_pattern_rewrite(const char *pattern, const char *where, fv_buf *out, fv_err *err);
+
 /* A walk over a text's pieces. Every byte of the text is in exactly one piece: what the pattern does
  * not match makes pieces too, and so does each run of bytes that are no UTF-8. */
 typedef struct fv_pieces {
@@ -140,6 +166,8 @@ typedef struct fv_added {
     int32_t id;
     bool special;
     bool normalized; /* looked for after normalisation instead of before */
+    bool single_word; /* not next to a character of a word */
+    bool lstrip, rstrip; /* takes the white space before or after it too */
 } fv_added;
 
 /* Tokens to look for, sorted by bytes of `sought`. */
@@ -151,8 +179,8 @@ typedef struct fv_finder {
 
 fv_status fv_finder_init(fv_finder *finder, const fv_added *added, size_t n, bool normalized, fv_err *err);
 void fv_finder_release(fv_finder *finder);
-/* The leftmost, then longest token in text[from, len), its place in *at; NULL if there is none. */
-const fv_added *fv_finder_next(const fv_finder *finder, const char *text, size_t len, size_t from, size_t *at);
+/* The leftmost, then longest token in text[from, len), its place in [*begin, *end); NULL if there is none. */
+const fv_added *fv_finder_next(const fv_finder *finder, const char *text, size_t len, size_t from, size_t *begin, size_t *end);
 
 /* ---- bpe.c -------------------------------------------------------------------------------- */
 
@@ -167,6 +195,12 @@ typedef struct fv_bpe {
     uint32_t n;
     struct fv_bpe_slot *slots; /* (a, b) -> rank and id */
     size_t mask;
+    bool ignore_merges;  /* a piece that is a token needs no merging */
+    /* Of pieces that are merged from characters (parts_model.c); byte_ids are then of byte fallback, or -1. */
+    bool from_chars, byte_fallback, fuse_unk;
+    int32_t unk;         /* -1: what is unknown vanishes */
+    const char *prefix, *suffix; /* of characters that do not begin a word, of those that end one */
+    const struct fv_byte_names *names; /* where ignore_merges asks how a piece is spelled */
 } fv_bpe;
 
 /* Takes `merges` over, whether it succeeds or not. A pair listed twice is FV_E_FORMAT. */
@@ -179,6 +213,8 @@ void fv_bpe_release(fv_bpe *bpe);
 #else
 #define FV_BPE_SHORT 48
 #endif
+/* Merges ids[n] where they lie, and lens with them (NULL: not wanted). */
+fv_status fv_bpe_merge(const fv_bpe *bpe, int32_t *ids, uint32_t *lens, size_t *n, fv_err *err);
 /* Ids of one piece into ids[n] (room for all its bytes); gives how many. n at most FV_BPE_SHORT. */
 size_t fv_bpe_short(const fv_bpe *bpe, const char *piece, size_t n, int32_t *ids);
 /* The same for any length, O(n log n). */
@@ -240,6 +276,7 @@ typedef struct fv_token {
     uint32_t n_bytes;
     bool added;        /* looked for in texts */
     bool special;      /* left out by decode */
+    bool outside;      /* not of the model's vocabulary: only found as added */
 } fv_token;
 
 /* ---- wordpiece.c, wordpiece_train.c ------------------------------------------------------- */
@@ -342,6 +379,8 @@ struct fv_tokenizer {
     fv_bpe bpe;             /* each: only of that kind */
     fv_wordpiece wordpiece;
     fv_unigram unigram;
+    int32_t unk;                 /* of whole words (WordLevel), or -1 */
+    struct fv_parts *parts;      /* NULL where the ways above do; owned */
     struct fv_sentencepiece *sp; /* NULL unless it is a SentencePiece model; owned */
     bool framed;       /* the frames came from a template: written back */
     fv_frame one, two; /* for one text and for a pair */
@@ -355,6 +394,8 @@ fv_status fv_tokenizer_reserve(fv_tokenizer *tokenizer, size_t n, size_t n_added
 fv_status fv_tokenizer_name(fv_tokenizer *tokenizer, int32_t id, const char *text, size_t len, fv_err *err);
 /* Makes a named token one that is looked for in texts. */
 fv_status fv_tokenizer_add(fv_tokenizer *tokenizer, int32_t id, bool special, bool normalized, fv_err *err);
+/* The same with all that fv_added says but its texts. */
+fv_status fv_tokenizer_add_as(fv_tokenizer *tokenizer, fv_added how, fv_err *err);
 /* The special tokens of what is trained here, in their ids' order; those of a SentencePiece model are fewer. */
 #define FV_N_SPECIALS 5
 enum { FV_PAD, FV_UNK, FV_CLS, FV_SEP, FV_MASK };
@@ -368,6 +409,8 @@ fv_status fv_tokenizer_begin(fv_tokenizer *tokenizer, size_t n, fv_err *err);
 void fv_frame_plain(fv_tokenizer *tokenizer);
 /* [CLS] a [SEP], and [CLS] a [SEP] b [SEP] (Devlin et al. 2019). */
 void fv_frame_bert(fv_tokenizer *tokenizer, int32_t cls, int32_t sep);
+/* <s> a </s>, and <s> a </s></s> b </s>, all of type 0 (Liu et al. 2019). */
+void fv_frame_roberta(fv_tokenizer *tokenizer, int32_t cls, int32_t sep);
 /* The last step: tokens that are spelled byte by byte get their bytes; checks that all fits. */
 fv_status fv_tokenizer_seal(fv_tokenizer *tokenizer, const char *where, fv_err *err);
 
@@ -377,6 +420,7 @@ typedef struct fv_byte_names {
     int16_t byte_of[0x144]; /* code point -> byte, or -1 */
 } fv_byte_names;
 void fv_byte_names_init(fv_byte_names *names);
+#define FV_WHOLE_MAX 1024 /* bytes of the longest token that ignore_merges can find */
 
 /* ---- encode.c ----------------------------------------------------------------------------- */
 

@@ -1,10 +1,13 @@
 /* Between the files that read tokenizer.json; nobody else includes it.
  *
  *   json_refuse.c     messages and small questions
- *   json_words.c      what WordPiece files say
- *   json_unigram.c    what unigram files say
+ *   json_words.c      WordPiece and WordLevel models
+ *   json_unigram.c    unigram models
+ *   json_bpe.c        BPE models
+ *   json_frame.c      special tokens around texts
+ *   parts.h           normalisers, pre-tokenizers, decoders
+ *   tokenizer_json.c  the whole; vocabularies and added tokens; which of a file's parts this room has faster ways for
  *   vocab.c           BERT's vocab.txt
- *   tokenizer_json.c  the whole; what byte-level BPE files say
  *   tokenizer_save.c  writing */
 #ifndef FV_TEXT_TOKENIZER_JSON_H
 #define FV_TEXT_TOKENIZER_JSON_H
@@ -41,20 +44,16 @@ bool fv_json_is_off(const json_t *value);
 /* Names all tokens: those of `vocab`, an object of ids, and added ones. */
 fv_status fv_json_read_tokens(const fv_json_source *s, json_t *vocab, const json_t *added);
 
-/* ---- json_words.c ------------------------------------------------------------------------- */
+/* ---- The models: json_words.c, json_unigram.c, json_bpe.c --------------------------------- */
 
-/* The parts of a WordPiece file. */
-fv_status fv_json_bert_normalizer(const fv_json_source *s, const json_t *value);
-fv_status fv_json_bert_pre_tokenizer(const fv_json_source *s, const json_t *value);
 fv_status fv_json_wordpiece(const fv_json_source *s, const json_t *model, const json_t *added);
-fv_status fv_json_wordpiece_decoder(const fv_json_source *s, const json_t *value);
-fv_status fv_json_bert_frame(const fv_json_source *s, const json_t *value);
-
-/* ---- json_unigram.c ----------------------------------------------------------------------- */
-
-fv_status fv_json_metaspace(const fv_json_source *s, const json_t *value);
+fv_status fv_json_wordlevel(const fv_json_source *s, const json_t *model, const json_t *added);
 fv_status fv_json_unigram(const fv_json_source *s, const json_t *model, const json_t *added);
-fv_status fv_json_metaspace_decoder(const fv_json_source *s, const json_t *value);
+fv_status fv_json_bpe(const fv_json_source *s, const json_t *model, const json_t *added);
+
+/* ---- json_frame.c ------------------------------------------------------------------------- */
+
+fv_status fv_json_post_processor(const fv_json_source *s, const json_t *value);
 
 /* ---- vocab.c ------------------------------------------------------------------------------ */
 

@@ -1,8 +1,7 @@
 /* Writing tokenizer.json, as the Hugging Face tokenizers library 0.15 and later reads it. */
 #include <string.h>
 
-#include "text/sentencepiece.h"
-#include "text/tokenizer_json.h"
+#include "text/parts.h"
 
 fv_status fv_tokenizer_file(char out[FV_PATH_MAX], const char *path, fv_err *err)
 {
@@ -93,8 +92,8 @@ static json_t *write_added(const fv_tokenizer *t)
     json_t *list = json_array();
     for (size_t i = 0; i < t->n_added; i++) {
         const fv_added *a = &t->added[i];
-        json_t *item = json_pack("{s:i, s:s, s:b, s:b, s:b, s:b, s:b}", "id", a->id, "content", a->text, "single_word", 0,
-                                 "lstrip", 0, "rstrip", 0, "normalized", a->normalized, "special", a->special);
+        json_t *item = json_pack("{s:i, s:s, s:b, s:b, s:b, s:b, s:b}", "id", a->id, "content", a->text, "single_word", a->single_word,
+                                 "lstrip", a->lstrip, "rstrip", a->rstrip, "normalized", a->normalized, "special", a->special);
         if (json_array_append_new(list, item) != 0) {
             json_decref(list);
             return NULL;
@@ -107,6 +106,7 @@ static json_t *write_vocab(const fv_tokenizer *t)
 {
     json_t *vocab = json_object();
     for (int32_t id = 0; id < t->n; id++) {
+        if (t->parts && t->tokens[id].outside) continue;
         if (json_object_set_new(vocab, t->tokens[id].text, json_integer(id)) != 0) {
             json_decref(vocab);
             return NULL;
@@ -115,13 +115,18 @@ static json_t *write_vocab(const fv_tokenizer *t)
     return vocab;
 }
 
-/* Merges are written "a b", which old versions of the library read too. */
+/* As a pair where a token has a space in it, else "a b", which old versions of the library read too. */
+static json_t *write_merge(const char *a, const char *b)
+{
+    return strchr(a, ' ') || strchr(b, ' ') ? json_pack("[s, s]", a, b) : json_pack("s++", a, " ", b);
+}
+
 static json_t *write_merges(const fv_tokenizer *t)
 {
     json_t *list = json_array();
     for (uint32_t i = 0; i < t->bpe.n; i++) {
         const fv_merge *m = &t->bpe.merges[i];
-        if (json_array_append_new(list, json_pack("s++", t->tokens[m->a].text, " ", t->tokens[m->b].text)) != 0) {
+        if (json_array_append_new(list, write_merge(t->tokens[m->a].text, t->tokens[m->b].text)) != 0) {
             json_decref(list);
             return NULL;
         }
@@ -167,12 +172,24 @@ static json_t *write_model(const fv_tokenizer *t)
     if (t->kind == FV_TOKENIZER_WORDPIECE) return write_wordpiece(t);
     if (t->kind == FV_TOKENIZER_UNIGRAM) return write_unigram(t);
     return json_pack("{s:s, s:n, s:n, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token",
-                     "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0, "ignore_merges", 0,
+                     "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0, "ignore_merges", t->bpe.ignore_merges,
                      "vocab", write_vocab(t), "merges", write_merges(t));
+}
+
+/* A file of parts as it was read, with its vocabulary and merges again. */
+static json_t *write_parts(const fv_tokenizer *t)
+{
+    json_t *tree = json_deep_copy(t->parts->tree), *model = json_object_get(tree, "model");
+    bool fine = tree && json_object_set_new(model, "vocab", t->kind == FV_TOKENIZER_UNIGRAM ? write_scores(t) : write_vocab(t)) == 0;
+    if (fine && t->kind == FV_TOKENIZER_BPE) fine = json_object_set_new(model, "merges", write_merges(t)) == 0;
+    if (fine) return tree;
+    json_decref(tree);
+    return NULL;
 }
 
 static json_t *write_tree(const fv_tokenizer *t)
 {
+    if (t->parts) return write_parts(t);
     return json_pack("{s:s, s:n, s:n, s:o, s:o, s:o, s:o, s:o, s:o}", "version", "1.0", "truncation", "padding",
                      "added_tokens", write_added(t), "normalizer", write_normalizer(&t->normalizer),
                      "pre_tokenizer", write_pre_tokenizer(t), "post_processor", write_post_processor(t),

@@ -21,7 +21,7 @@ fv_status fv_wordpiece_init(fv_wordpiece *wp, const fv_token *tokens, int32_t n,
 {
     fv_status status = FV_OK;
     for (int32_t id = 0; id < n && status == FV_OK; id++)
-        if (tokens[id].n_bytes) status = fv_trie_add(&wp->trie, tokens[id].text, tokens[id].n_bytes, id, err);
+        if (tokens[id].n_bytes && !tokens[id].outside) status = fv_trie_add(&wp->trie, tokens[id].text, tokens[id].n_bytes, id, err);
     if (status == FV_OK) find_inside(wp);
     return status;
 }
