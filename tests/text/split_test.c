@@ -206,15 +206,16 @@ static void the_leftmost_then_longest_token_is_found(void **state)
     const char *text = "zabcabcd bc \xe4\xbd\xa0x ab";
     static const struct { size_t at; int32_t id; } expected[] = {{1, 1}, {4, 2}, {9, 3}, {12, 5}, {15, 4}, {17, 1}};
     fv_finder f;
-    size_t from = 0, at = 0, n = 0;
+    size_t from = 0, at = 0, end = 0, n = 0;
     assert_int_equal(fv_finder_init(&f, list, FV_COUNT(list), false, NULL), FV_OK);
-    for (const fv_added *found; (found = fv_finder_next(&f, text, strlen(text), from, &at)); from = at + found->sought_len, n++) {
+    for (const fv_added *found; (found = fv_finder_next(&f, text, strlen(text), from, &at, &end)); from = end, n++) {
+        assert_int_equal(end, at + found->sought_len);
         assert_true(n < FV_COUNT(expected));
         assert_int_equal(at, expected[n].at);
         assert_true(found->id == expected[n].id || (expected[n].id == 1 && found->id == 6)); /* the same text twice: either */
     }
     assert_int_equal(n, FV_COUNT(expected));
-    assert_null(fv_finder_next(&f, "abcd", 1, 0, &at)); /* cut by the end */
+    assert_null(fv_finder_next(&f, "abcd", 1, 0, &at, &end)); /* cut by the end */
     fv_finder_release(&f);
 }
 
@@ -224,12 +225,12 @@ static void a_finder_takes_its_kind_only(void **state)
     fv_added list[] = {added("a", 1), added("b", 2)};
     list[1].normalized = true;
     fv_finder f;
-    size_t at;
+    size_t at, end;
     assert_int_equal(fv_finder_init(&f, list, FV_COUNT(list), true, NULL), FV_OK);
-    assert_int_equal(fv_finder_next(&f, "ab", 2, 0, &at)->id, 2);
+    assert_int_equal(fv_finder_next(&f, "ab", 2, 0, &at, &end)->id, 2);
     fv_finder_release(&f);
     assert_int_equal(fv_finder_init(&f, list, 0, false, NULL), FV_OK);
-    assert_null(fv_finder_next(&f, "ab", 2, 0, &at));
+    assert_null(fv_finder_next(&f, "ab", 2, 0, &at, &end));
     fv_finder_release(&f);
 }
 
