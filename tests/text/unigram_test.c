@@ -217,10 +217,11 @@ static void bad_files_are_refused_by_name(void **state)
     assert_refused(FILE_OF(VOCAB, ",\"unk_id\":7", ""), "model.unk_id is 7");
     assert_refused(FILE_OF(VOCAB, ",\"unk_id\":-1", ""), "model.unk_id is -1");
     assert_refused(FILE_OF(VOCAB, ",\"byte_fallback\":1", ""), "model.byte_fallback is 1");
-    assert_refused(FILE_OF(VOCAB, UNK, ",\"replacement\":\"_\""), "pre_tokenizer.replacement is \"_\"");
+    assert_refused(FILE_OF(VOCAB, UNK, ",\"replacement\":\"__\""), "pre_tokenizer.replacement is \"__\"; expected one character");
     assert_refused(FILE_OF(VOCAB, UNK, ",\"prepend_scheme\":\"last\""), "pre_tokenizer.prepend_scheme is \"last\"");
     assert_refused(FILE_OF(VOCAB, UNK, ",\"split\":1"), "pre_tokenizer.split is 1");
-    assert_refused("{\"normalizer\":{\"type\":\"Precompiled\"},\"model\":{\"type\":\"Unigram\"}}", "normalizer.type is \"Precompiled\"");
+    assert_refused("{\"normalizer\":{\"type\":\"Precompiled\"},\"model\":{\"type\":\"Unigram\"}}", "normalizer.precompiled_charsmap is missing; expected a table in base64");
+    assert_refused("{\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"a?\"},\"model\":{\"type\":\"Unigram\"}}", "normalizer.precompiled_charsmap is \"a?\"; expected base64");
 }
 
 static void memory_that_runs_out_is_an_error(void **state)

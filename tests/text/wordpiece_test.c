@@ -184,10 +184,10 @@ static void bad_files_are_refused_by_name(void **state)
     assert_refused("a.json", WORDS("\"unk_token\":\"<x>\",\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":100," VOCAB, BERT), "model.unk_token is \"<x>\"");
     assert_refused("b.json", WORDS("\"unk_token\":\"[UNK]\",\"max_input_chars_per_word\":100," VOCAB, BERT), "model.continuing_subword_prefix is missing");
     assert_refused("c.json", WORDS("\"unk_token\":\"[UNK]\",\"max_input_chars_per_word\":-1," VOCAB, BERT), "model.max_input_chars_per_word is -1");
-    assert_refused("d.json", WORDS(GOOD, "\"normalizer\":{\"type\":\"NFC\"}," BERT), "normalizer.type is \"NFC\"");
+    assert_refused("d.json", WORDS(GOOD, "\"normalizer\":{\"type\":\"NFB\"}," BERT), "normalizer.type is \"NFB\"");
     assert_refused("e.json", WORDS(GOOD, "\"normalizer\":{\"type\":\"BertNormalizer\",\"lowercase\":3}," BERT), "normalizer.lowercase is 3");
-    assert_refused("f.json", WORDS(GOOD, "\"pre_tokenizer\":{\"type\":\"Whitespace\"}"), "pre_tokenizer.type is \"Whitespace\"");
-    assert_refused("g.json", WORDS(GOOD, "\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},\"decoder\":{\"type\":\"WordPiece\",\"prefix\":\"@\"}"), "decoder.prefix is \"@\"");
+    assert_refused("f.json", WORDS(GOOD, "\"pre_tokenizer\":{\"type\":\"White\"}"), "pre_tokenizer.type is \"White\"");
+    assert_refused("g.json", WORDS(GOOD, "\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},\"decoder\":{\"type\":\"WordPiece\",\"prefix\":1}"), "decoder.prefix is 1; expected text");
     assert_refused("h.json", WORDS(GOOD, BERT ",\"post_processor\":{\"type\":\"BertProcessing\",\"cls\":[\"a\",1],\"sep\":[\"a\",0]}"), "post_processor.sep is 0");
     assert_refused("a.txt", "[UNK]\n[CLS]\n\n[SEP]\n", "a.txt:3: an empty line");
     assert_refused("b.txt", "[UNK]\n[CLS]\n[SEP]\nx\nx\n", "b.txt:5: \"x\" stands in line 4 too");
