@@ -187,6 +187,7 @@ typedef enum fv_labels {
     FV_LABELS_TAGS,       /* a tag for each word: words and tags are separated by spaces */
     FV_LABELS_NONE,       /* there is none */
     FV_LABELS_TEXT,       /* another text: what the first is to be turned into */
+    FV_LABELS_VECTOR,     /* there is none: a body without a head, which only makes vectors (fv_embed) */
 } fv_labels;
 
 /* What the numbers of a product are rounded to; sums and weights stay float32. INT8 is for running only. */
@@ -331,6 +332,28 @@ FV_API fv_status fv_classify(fv_session *session, const fv_text *texts, size_t n
 /* Scores of every label: out[n × fv_session_n_labels]. */
 FV_API fv_status fv_classify_scores(fv_session *session, const fv_text *texts, size_t n, float *out, fv_err *err);
 FV_API int64_t fv_session_cut(const fv_session *session);
+
+/* ---- Embeddings ---- */
+
+typedef enum fv_unit { FV_UNIT_AS_MODEL, FV_UNIT_YES, FV_UNIT_NO } fv_unit;
+
+typedef struct fv_embed_options {
+    size_t size;
+    const char *prompt_name; /* which of the model's prompts stands before every text; NULL: the one that it names, if any */
+    const char *prompt;      /* a text of your own instead, or "" for none; NULL: see prompt_name */
+    fv_unit unit;            /* scaled to length 1; default: if the model's folder says so */
+    int dim;                 /* keep the first so many numbers, for models trained to be cut (Kusupati et al. 2022), before
+                                scaling; default 0: all */
+} fv_embed_options;
+
+FV_API void fv_embed_options_init(fv_embed_options *options);
+/* Numbers of a text's vector; 0 for a translator. */
+FV_API int fv_model_embedding_size(const fv_model *model);
+/* A vector for each text: out[n × dim]. Pooling and what follows are as modules.json says (sentence-transformers), else the mean
+ * of the hidden states; any encoder will do, whatever its head. A text's vector does not depend on the others. */
+FV_API fv_status fv_embed(fv_session *session, const fv_text *texts, size_t n, const fv_embed_options *options, float *out, fv_err *err);
+
+/* ---- Tags ---- */
 
 /* Words, which are what stands between white space, and the spans that their tags spell: B-LOC I-LOC is
  * one of type LOC (conlleval's rules; none where tags are no such letters). */

@@ -92,7 +92,7 @@ static fv_status evaluate_hidden(fv_report *report, fv_session *s, const char *p
     int64_t several = 0;
     fv_text *texts = fv_prepare_texts(data, err);
     if (!texts) return FV_E_MEMORY;
-    FV_TRY(fv_masked_rows_make(&rows, &kinds, s->model->tokenizer, s->model->net.encoder.config.max_len, texts, data->n, &s->encoding, &several, err));
+    FV_TRY(fv_masked_rows_make(&rows, &kinds, s->model->tokenizer, s->model->max_len, texts, data->n, &s->encoding, &several, err));
     if (rows.n == 0) status = FV_FAIL(err, FV_E_INPUT, "%s: all texts are empty; expected words", path);
     else FV_TRY(score_hidden(report, s, &rows, kinds, o, pool, err));
 done:

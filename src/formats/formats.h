@@ -1,5 +1,6 @@
 /* Files that the ecosystem already knows: safetensors, and TensorBoard event files.
  *
+ *   shards.c        several safetensors files and the index over them, as one
  *   safetensors.c   https://github.com/huggingface/safetensors, format version 0.4: u64 header length, JSON, data
  *   events.c        TFRecord framing (length, masked CRC-32C) around hand-encoded Event protobufs
  */
@@ -33,9 +34,13 @@ typedef struct fv_safetensors {
     json_t *metadata;      /* the "__metadata__" object (string values), or NULL */
     char *path;
     fv_arena names;        /* what the tensors' names point into */
+    struct fv_safetensors *shards; /* [n_shards] files whose tensors these are, when it is an index */
+    size_t n_shards;
 } fv_safetensors;
 
 fv_status fv_safetensors_open(fv_safetensors *file, const char *path, fv_err *err);
+/* FOLDER's model.safetensors, or what model.safetensors.index.json lists: shards beside it, whose tensors become one list. */
+fv_status fv_safetensors_open_folder(fv_safetensors *file, const char *folder, fv_err *err);
 const fv_st_tensor *fv_safetensors_find(const fv_safetensors *file, const char *name); /* NULL if missing */
 const char *fv_safetensors_meta(const fv_safetensors *file, const char *key);           /* NULL if missing */
 void fv_safetensors_close(fv_safetensors *file);

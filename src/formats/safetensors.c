@@ -264,6 +264,8 @@ const char *fv_safetensors_meta(const fv_safetensors *file, const char *key)
 
 void fv_safetensors_close(fv_safetensors *file)
 {
+    for (size_t i = 0; i < file->n_shards; i++) fv_safetensors_close(&file->shards[i]);
+    fv_free(file->shards);
     json_decref(file->metadata);
     fv_arena_release(&file->names);
     fv_free(file->tensors);

@@ -36,6 +36,7 @@ typedef struct fv_params {
     int64_t n_floats;     /* of the block, alignment included */
     float *block;         /* owned, or NULL before fv_params_allocate */
     fv_arena arena;
+    const char *prefix;   /* what files may leave out at the beginning of names, or NULL; borrowed */
 } fv_params;
 
 /* Adds a parameter of `parts` names; NULL with err set on failure. Vectors: rank 1, rows = 1. */

@@ -6,6 +6,8 @@
  *   network.c   a body with its heads: weights, graph, labels in JSON
  *   prepare.c   texts to rows, cut to the model's length, and to features
  *   session.c   rows to scores
+ *   foreign.c   what a folder answers that another program wrote
+ *   sentence.c  folders of sentence-transformers (sentence.h); embed.c: texts to vectors through them
  *   translate.c texts to texts: parts, search (search.h), words and their attention (align.h); decoder.c is the model behind the search
  *   words.c     texts to rows in which every word has its token (words.h); tag.c: those to tags
  */
@@ -13,6 +15,7 @@
 #define FV_INFER_INFER_H
 
 #include "data/data.h"
+#include "infer/sentence.h"
 #include "models/head.h"
 #include "models/seq2seq.h"
 #include "models/wide.h"
@@ -31,6 +34,7 @@ typedef struct fv_head {
     fv_head_weights weights;
     fv_wide wide;
     bool has_wide;
+    bool squashed;         /* a number through the sigmoid: a cross-encoder's score */
 } fv_head;
 
 /* What makes logits: the Transformer, and on it the heads. All parameters are the encoder's. Or a translator, whose only
@@ -44,7 +48,10 @@ typedef struct fv_network {
 
 struct fv_model {
     char *folder;
+    char *body;                             /* where its Transformer's files are: the folder, or one in it */
     fv_network net;
+    fv_sentence sentence;                   /* unused by a translator */
+    int max_len;                            /* tokens of a text; longer ones are cut */
     fv_tokenizer *tokenizer;                /* NULL in a translator, which has a pair */
     fv_pair_tokenizer *pair;
     fv_safetensors file, *wide_files; /* [n_heads]; closed ones where a head has no wide part */
@@ -114,11 +121,13 @@ double fv_infer_temperature(const float *logits, const int32_t *truth, size_t n,
 json_t *fv_model_config_json(const fv_network *net, fv_err *err);
 fv_status fv_head_to_json(const fv_head *head, json_t *tree, fv_err *err);
 fv_status fv_head_from_json(fv_head *head, const json_t *tree, const char *where, fv_err *err);
+/* The same from another program's config.json. */
+fv_status fv_head_from_config(fv_head *head, const json_t *tree, const char *where, fv_err *err);
 fv_status fv_head_set_name(fv_head *head, const char *name, const char *where, fv_err *err);
 void fv_head_count_outputs(fv_head *head); /* from its kind and labels */
 void fv_head_release(fv_head *head);
 const char *fv_labels_does(fv_labels kind); /* what such a model is for, and the command: "it tags words; use `fovea tag`" */
-const char *fv_labels_name(fv_labels kind); /* "single" | "multi" | "regression" | "tags" | "none" | "text" */
-const char *fv_task_name(const fv_network *net); /* "classify" | "tag" | "mlm" | "multi" | "translate": how fovea.json and `fovea train` call it */
+const char *fv_labels_name(fv_labels kind); /* "single" | "multi" | "regression" | "tags" | "none" | "text" | "vector" */
+const char *fv_task_name(const fv_network *net); /* "classify" | "tag" | "mlm" | "multi" | "translate" | "embed": how fovea.json and `fovea train` call it */
 
 #endif

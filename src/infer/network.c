@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const kind_names[] = {"single", "multi", "regression", "tags", "none", "text"};
+static const char *const kind_names[] = {"single", "multi", "regression", "tags", "none", "text", "vector"};
 
 const char *fv_labels_name(fv_labels kind) { return kind_names[kind]; }
 
@@ -13,6 +13,7 @@ const char *fv_labels_does(fv_labels kind)
     switch (kind) {
     case FV_LABELS_TEXT: return "it is a translator; use `fovea translate`, with --align to see what it read";
     case FV_LABELS_TAGS: return "it tags words; use `fovea tag`";
+    case FV_LABELS_VECTOR: return "it has a body and no head; use `fovea embed`, or start another from it (`fovea train` with --from)";
     case FV_LABELS_NONE: return "it guesses missing words; `fovea train` starts others from it (--from)";
     default: return "it labels texts; use `fovea classify`";
     }
@@ -43,7 +44,7 @@ static fv_status parse_kind(fv_labels *kind, const json_t *tree, const char *whe
     for (int i = 0; i < (int)FV_COUNT(kind_names); i++)
         if (strcmp(text, kind_names[i]) == 0) return *kind = (fv_labels)i, FV_OK;
     fv_shown shown;
-    return FV_FAIL(err, FV_E_FORMAT, "%s: labels_kind is %s; expected \"single\", \"multi\", \"regression\", \"tags\", \"none\" or \"text\"", where, fv_show(&shown, text, strlen(text)));
+    return FV_FAIL(err, FV_E_FORMAT, "%s: labels_kind is %s; expected \"single\", \"multi\", \"regression\", \"tags\", \"none\", \"text\" or \"vector\"", where, fv_show(&shown, text, strlen(text)));
 }
 
 static fv_status parse_labels(fv_label_set *labels, const json_t *tree, const char *where, fv_err *err)
@@ -83,7 +84,7 @@ static fv_status parse_name(fv_head *head, const json_t *tree, const char *where
 
 void fv_head_count_outputs(fv_head *head)
 {
-    bool labelled = head->kind != FV_LABELS_REGRESSION && head->kind != FV_LABELS_NONE && head->kind != FV_LABELS_TEXT;
+    bool labelled = head->kind == FV_LABELS_SINGLE || head->kind == FV_LABELS_MULTI || head->kind == FV_LABELS_TAGS;
     head->outputs = labelled ? head->labels.n : head->kind == FV_LABELS_REGRESSION;
 }
 
@@ -97,7 +98,7 @@ fv_status fv_head_from_json(fv_head *head, const json_t *tree, const char *where
     if (!(head->temperature > 0 && head->temperature < 1e6)) return FV_FAIL(err, FV_E_FORMAT, "%s: temperature is %g; expected more than 0", where, head->temperature);
     FV_TRY(parse_labels(&head->labels, tree, where, err));
     fv_head_count_outputs(head);
-    if (head->outputs < 1 && head->kind != FV_LABELS_NONE && head->kind != FV_LABELS_TEXT) status = FV_FAIL(err, FV_E_FORMAT, "%s: no labels", where);
+    if (head->outputs < 1 && head->kind < FV_LABELS_NONE) status = FV_FAIL(err, FV_E_FORMAT, "%s: no labels", where);
 done:
     return status;
 }
@@ -112,13 +113,13 @@ void fv_head_release(fv_head *head)
 
 static const char *purpose_of(const fv_network *net)
 {
-    static const char *const purposes[] = {"ForSequenceClassification", "ForTokenClassification", "ForMaskedLM"};
+    static const char *const purposes[] = {"ForSequenceClassification", "ForTokenClassification", "ForMaskedLM", "Model", "Model"};
     return net->n_heads == 1 ? purposes[net->heads[0].weights.place] : "Model";
 }
 
 const char *fv_task_name(const fv_network *net)
 {
-    static const char *const names[] = {"classify", "tag", "mlm", "translate"};
+    static const char *const names[] = {"classify", "tag", "mlm", "translate", "embed"};
     return net->n_heads == 1 ? names[net->heads[0].weights.place] : "multi";
 }
 
@@ -140,7 +141,7 @@ static bool put_labels_of(json_t *tree, const fv_head *head, fv_err *err)
 {
     static const char *const problems[] = {"single_label_classification", "multi_label_classification", "regression"};
     fv_label_set one = {0};
-    if (head->kind == FV_LABELS_NONE) return true;
+    if (head->kind == FV_LABELS_NONE || head->kind == FV_LABELS_VECTOR) return true;
     if (head->kind == FV_LABELS_REGRESSION && fv_label_set_copy(&one, (const char *[]){"value"}, 1, err) != FV_OK) return false;
     bool fine = put_label_maps(tree, head->kind == FV_LABELS_REGRESSION ? &one : &head->labels);
     fv_label_set_release(&one);
@@ -160,7 +161,15 @@ json_t *fv_model_config_json(const fv_network *net, fv_err *err)
 
 /* ---- Network ---- */
 
-static fv_head_place place_of(fv_labels kind) { return kind == FV_LABELS_TAGS ? FV_HEAD_TOKEN : kind == FV_LABELS_NONE ? FV_HEAD_WORD : FV_HEAD_TEXT; }
+static fv_head_place place_of(fv_labels kind)
+{
+    switch (kind) {
+    case FV_LABELS_TAGS: return FV_HEAD_TOKEN;
+    case FV_LABELS_NONE: return FV_HEAD_WORD;
+    case FV_LABELS_VECTOR: return FV_HEAD_VECTOR;
+    default: return FV_HEAD_TEXT;
+    }
+}
 
 fv_status fv_network_init(fv_network *net, const fv_encoder_config *config, fv_err *err)
 {

@@ -114,7 +114,7 @@ void fv_infer_scores(const fv_head *head, float *logits, size_t n)
     int outputs = head->outputs;
     if (head->kind == FV_LABELS_SINGLE || head->kind == FV_LABELS_TAGS)
         for (size_t i = 0; i < n; i++) softmax(logits + i * (size_t)outputs, outputs, head->temperature);
-    if (head->kind == FV_LABELS_MULTI)
+    if (head->kind == FV_LABELS_MULTI || head->squashed)
         for (size_t i = 0; i < n * (size_t)outputs; i++) logits[i] = (float)(1 / (1 + exp(-(double)logits[i] / head->temperature)));
 }
 
@@ -164,7 +164,7 @@ fv_status fv_session_logits(fv_session *s, const fv_text *texts, size_t n, float
     fv_sampler sampler = {0};
     if (s->head->weights.place != FV_HEAD_TEXT) return FV_FAIL(err, FV_E_ARGUMENT, "%s gives texts no labels: %s", m->folder, fv_labels_does(s->head->kind));
     if (n == 0) return FV_OK;
-    FV_TRY(fv_prepare_rows(&rows, m->tokenizer, m->net.encoder.config.max_len, texts, n, &s->encoding, &s->cut, err));
+    FV_TRY(fv_prepare_rows(&rows, m->tokenizer, m->max_len, texts, n, &s->encoding, &s->cut, err));
     if (s->head->has_wide) FV_TRY(fv_prepare_features(&features, &s->head->wide, texts, n, &s->ngrams, err));
     FV_TRY(fv_sampler_init(&sampler, &rows, s->batch_tokens, 0, err));
     FV_TRY(fv_infer_rows(&m->net, s->head, s->graph, &sampler, &features, logits, progress, user, err));

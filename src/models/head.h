@@ -12,7 +12,7 @@
 
 #include "models/encoder.h"
 
-typedef enum fv_head_place { FV_HEAD_TEXT, FV_HEAD_TOKEN, FV_HEAD_WORD, FV_HEAD_SEQUENCE } fv_head_place; /* the last: an encoder–decoder, which needs none */
+typedef enum fv_head_place { FV_HEAD_TEXT, FV_HEAD_TOKEN, FV_HEAD_WORD, FV_HEAD_SEQUENCE, FV_HEAD_VECTOR } fv_head_place; /* the last two need none: an encoder–decoder, a body alone */
 
 typedef struct fv_head_weights {
     fv_head_place place;
@@ -22,7 +22,7 @@ typedef struct fv_head_weights {
     fv_param *bias;
 } fv_head_weights;
 
-/* Adds the head's parameters to the encoder's: as "classifier" or "cls.predictions" when it is the only
+/* Adds the head's parameters to the encoder's: under its family's names ("classifier", "cls.predictions") when it is the only
  * one (`name` ""), as "heads.NAME.…" otherwise. */
 fv_status fv_head_init(fv_head_weights *head, fv_encoder *encoder, fv_head_place place, const char *name, int outputs, fv_err *err);
 /* Text: logits [B, outputs]. Token: logits [N, outputs]. */

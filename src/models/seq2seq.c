@@ -223,7 +223,7 @@ static fv_tensor *embed(const fv_seq2seq *m, fv_graph *g, const fv_stack *s, con
     if (m->sinusoids) tables[1] = fv_graph_input(g, "sinusoids", m->sinusoids, c->max_len, c->width, c->width);
     else if (s->positions) tables[1] = fv_graph_param(g, s->positions);
     float scales[] = {c->scale_embedding ? sqrtf((float)c->width) : 1, 1};
-    fv_tensor *x = fv_embed(g, tables, (const int32_t *[]){ids, positions}, scales, tables[1] ? 2 : 1, n);
+    fv_tensor *x = fv_embed_rows(g, tables, (const int32_t *[]){ids, positions}, scales, tables[1] ? 2 : 1, n);
     return c->embedding_norm ? fv_norm_build(g, x, &s->embedding_norm, (float)c->norm_eps) : x;
 }
 

@@ -16,11 +16,38 @@ static fv_status wrong_shape(const fv_safetensors *file, const fv_st_tensor *t, 
     return status;
 }
 
-static fv_status find_part(const fv_safetensors *file, const fv_param *p, int part, const fv_st_tensor **out, fv_err *err)
+/* Weights that were first TensorFlow's: the old names of a norm's scale and shift. */
+static const fv_st_tensor *find_old(const fv_safetensors *file, const char *name)
+{
+    static const char *const ends[][2] = {{"LayerNorm.weight", "LayerNorm.gamma"}, {"LayerNorm.bias", "LayerNorm.beta"}};
+    char old[FV_PARAM_NAME + 2];
+    for (size_t i = 0; i < FV_COUNT(ends); i++) {
+        size_t n = strlen(name), m = strlen(ends[i][0]);
+        if (n < m || strcmp(name + n - m, ends[i][0]) != 0) continue;
+        snprintf(old, sizeof old, "%.*s%s", (int)(n - m), name, ends[i][1]);
+        return fv_safetensors_find(file, old);
+    }
+    return NULL;
+}
+
+static const fv_st_tensor *find_named(const fv_safetensors *file, const char *name)
+{
+    const fv_st_tensor *t = fv_safetensors_find(file, name);
+    return t ? t : find_old(file, name);
+}
+
+const fv_st_tensor *fv_weights_find(const fv_params *params, const fv_safetensors *file, const char *name)
+{
+    const fv_st_tensor *t = find_named(file, name);
+    size_t n = params->prefix ? strlen(params->prefix) : 0;
+    return t || n == 0 || strncmp(name, params->prefix, n) != 0 ? t : find_named(file, name + n);
+}
+
+static fv_status find_part(const fv_params *params, const fv_safetensors *file, const fv_param *p, int part, const fv_st_tensor **out, fv_err *err)
 {
     int64_t rows, cols;
     fv_param_part(p, part, &rows, &cols);
-    const fv_st_tensor *t = fv_safetensors_find(file, p->names[part]);
+    const fv_st_tensor *t = fv_weights_find(params, file, p->names[part]);
     if (!t) return FV_FAIL(err, FV_E_FORMAT, "%s: no tensor %s, which config.json asks for", file->path, p->names[part]);
     bool fits = p->rank == 2 ? t->rank == 2 && t->shape[0] == rows && t->shape[1] == cols : t->rank == 1 && t->shape[0] == cols;
     if (!fits) return wrong_shape(file, t, rows, cols, p->rank, err);
@@ -30,13 +57,13 @@ static fv_status find_part(const fv_safetensors *file, const fv_param *p, int pa
     return FV_OK;
 }
 
-static fv_status copy_parts(fv_param *p, const fv_safetensors *file, fv_err *err)
+static fv_status copy_parts(const fv_params *params, fv_param *p, const fv_safetensors *file, fv_err *err)
 {
     fv_status status = FV_OK;
     for (int i = 0; i < p->parts; i++) {
         const fv_st_tensor *t;
         int64_t rows, cols;
-        FV_TRY(find_part(file, p, i, &t, err));
+        FV_TRY(find_part(params, file, p, i, &t, err));
         float *to = fv_param_part(p, i, &rows, &cols);
         fv_dtype_widen(to, t->data, t->dtype, rows * cols);
     }
@@ -49,21 +76,21 @@ fv_status fv_weights_load(fv_params *params, const fv_safetensors *file, fv_err 
     fv_status status = FV_OK;
     FV_ASSERT(params->block);
     for (size_t i = 0; i < params->n; i++)
-        FV_TRY(copy_parts(params->items[i], file, err));
+        FV_TRY(copy_parts(params, params->items[i], file, err));
     fv_params_changed(params);
 done:
     return status;
 }
 
 /* Where the parts lie back to back in the file, as we write them; *at is NULL when they do not, or are no floats. */
-static fv_status find_whole(const fv_safetensors *file, const fv_param *p, const void **at, fv_err *err)
+static fv_status find_whole(const fv_params *params, const fv_safetensors *file, const fv_param *p, const void **at, fv_err *err)
 {
     fv_status status = FV_OK;
     const fv_st_tensor *t = NULL;
     const char *next = NULL;
     *at = NULL;
     for (int i = 0; i < p->parts; i++) {
-        FV_TRY(find_part(file, p, i, &t, err));
+        FV_TRY(find_part(params, file, p, i, &t, err));
         bool follows = i == 0 || (const char *)t->data == next;
         if (!follows || t->dtype != FV_F32 || (uintptr_t)t->data % sizeof(float)) return *at = NULL, FV_OK;
         if (i == 0) *at = t->data;
@@ -77,14 +104,14 @@ static fv_status map_one(fv_params *params, fv_param *p, const fv_safetensors *f
 {
     fv_status status = FV_OK;
     const void *whole;
-    FV_TRY(find_whole(file, p, &whole, err));
+    FV_TRY(find_whole(params, file, p, &whole, err));
     if (whole) {
         p->data = (float *)(uintptr_t)whole; /* never written: running does not change weights */
         return FV_OK;
     }
     p->data = fv_arena_alloc(&params->arena, (size_t)(p->rows * p->cols) * sizeof(float), err);
     if (!p->data) return FV_E_MEMORY;
-    FV_TRY(copy_parts(p, file, err));
+    FV_TRY(copy_parts(params, p, file, err));
 done:
     return status;
 }

@@ -111,7 +111,7 @@ const fv_op fv_op_embed = {
     FV_CASES(cases), FV_REFUSED(refused), .typical = typical, .tolerance = 1e-6,
 };
 
-FV_OP_FN fv_tensor *fv_embed(fv_graph *g, fv_tensor *const *tables, const int32_t *const *ids, const float *scales, int n_tables, int64_t n) {
+FV_OP_FN fv_tensor *fv_embed_rows(fv_graph *g, fv_tensor *const *tables, const int32_t *const *ids, const float *scales, int n_tables, int64_t n) {
     FV_ASSERT(n_tables >= 1 && n_tables <= MAX_TABLES);
     args a = {.n = n};
     for (int t = 0; t < n_tables; t++) {
