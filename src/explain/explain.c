@@ -36,7 +36,7 @@ static fv_status check(const fv_session *s, const fv_explain_options *o, fv_err 
 static fv_status encode(fv_explaining *x, int64_t *cut, fv_err *err)
 {
     const fv_model *m = x->session->model;
-    return fv_prepare_one(&x->encoding, m->tokenizer, m->net.encoder.config.max_len, &x->text, cut, err);
+    return fv_prepare_one(&x->encoding, m->tokenizer, m->max_len, &x->text, cut, err);
 }
 
 /* How far whole words of a part are read. */

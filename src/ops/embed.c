@@ -72,34 +72,34 @@ static fv_tensor *one_table(fv_case *c)
 {
     fv_tensor *tables[] = {fv_case_input(c, "words", 7, 5)};
     const int32_t *ids[] = {words};
-    return fv_embed(fv_case_graph(c), tables, ids, eight, 1, 5);
+    return fv_embed_rows(fv_case_graph(c), tables, ids, eight, 1, 5);
 }
 
 static fv_tensor *words_and_positions(fv_case *c)
 {
     fv_tensor *tables[] = {fv_case_input(c, "words", 7, 16), fv_case_input(c, "positions", 3, 16)};
     const int32_t *ids[] = {words, places};
-    return fv_embed(fv_case_graph(c), tables, ids, ones, 2, 5);
+    return fv_embed_rows(fv_case_graph(c), tables, ids, ones, 2, 5);
 }
 
 static fv_tensor *id_outside(fv_case *c)
 {
     fv_tensor *tables[] = {fv_case_input(c, "words", 7, 5)};
     const int32_t *ids[] = {outside};
-    return fv_embed(fv_case_graph(c), tables, ids, ones, 1, 2);
+    return fv_embed_rows(fv_case_graph(c), tables, ids, ones, 1, 2);
 }
 
 static fv_tensor *two_widths(fv_case *c)
 {
     fv_tensor *tables[] = {fv_case_input(c, "words", 7, 5), fv_case_input(c, "positions", 3, 4)};
     const int32_t *ids[] = {words, places};
-    return fv_embed(fv_case_graph(c), tables, ids, ones, 2, 5);
+    return fv_embed_rows(fv_case_graph(c), tables, ids, ones, 2, 5);
 }
 static fv_tensor *typical(fv_case *c)
 {
     fv_tensor *tables[] = {fv_case_input(c, "words", 8000, 512), fv_case_input(c, "positions", 64, 512)};
     const int32_t *ids[] = {fv_case_integers(c, 2048, 8000), fv_case_integers(c, 2048, 64)};
-    return fv_embed(fv_case_graph(c), tables, ids, ones, 2, 2048);
+    return fv_embed_rows(fv_case_graph(c), tables, ids, ones, 2, 2048);
 }
 
 static const fv_op_case cases[] = {{"one table", one_table}, {"words and positions", words_and_positions}};

@@ -65,7 +65,7 @@ static fv_explaining begin(const trained *t, const char *text, const char *text2
     x.score = (fv_score){.kind = head->kind, .label = label, .outputs = head->outputs, .temperature = head->temperature, .direction = 1};
     x.nothing = fv_tokenizer_id(t->model->tokenizer, "[MASK]");
     assert_true(x.nothing >= 0);
-    assert_int_equal(fv_prepare_one(&x.encoding, t->model->tokenizer, t->model->net.encoder.config.max_len, &x.text, &cut, NULL), FV_OK);
+    assert_int_equal(fv_prepare_one(&x.encoding, t->model->tokenizer, t->model->max_len, &x.text, &cut, NULL), FV_OK);
     assert_int_equal(fv_units_find(&x.units, &x.text, NULL), FV_OK);
     assert_int_equal(fv_shares_find(&x.shares, &x.units, &x.encoding, NULL), FV_OK);
     assert_true(x.units.n <= MOST);
