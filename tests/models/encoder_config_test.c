@@ -118,10 +118,10 @@ static void expect_refused(const char *key, json_t *value, const char *part)
 static void what_is_not_supported_is_named(void **state)
 {
     (void)state;
-    expect_refused("model_type", NULL, "no model_type; expected \"bert\" or \"fovea_encoder\"");
-    expect_refused("model_type", json_string("roberta"), "model_type is \"roberta\"; supported: \"bert\", \"fovea_encoder\"");
+    expect_refused("model_type", NULL, "no model_type; expected \"bert\", \"fovea_encoder\" or another that docs/models.md has");
+    expect_refused("model_type", json_string("electra"), "model_type is \"electra\"; supported: \"bert\", \"roberta\", \"xlm-roberta\", \"distilbert\", \"mpnet\", \"fovea_encoder\"");
     expect_refused("model_type", json_integer(3), "model_type");
-    expect_refused("hidden_act", json_string("silu"), "hidden_act is \"silu\"; supported: \"gelu\", \"relu\"");
+    expect_refused("hidden_act", json_string("mish"), "hidden_act is \"mish\"; supported: \"gelu\", \"gelu_python\"");
     expect_refused("position_embedding_type", json_string("relative_key"), "position_embedding_type is \"relative_key\"");
     expect_refused("pooling", json_string("last"), "pooling is \"last\"");
     expect_refused("attention_block", json_string("other"), "attention_block is \"other\"; supported: \"vaswani\", \"article\"");

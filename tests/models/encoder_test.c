@@ -243,7 +243,9 @@ static void impossible_ones_are_refused(void **state)
     REFUSED(ffn, 0, "feed-forward width 0");
     REFUSED(max_len, 3, "texts of 3 tokens");
     REFUSED(vocab, 1, "vocabulary of 1");
-    REFUSED(types, 0, "0 token types");
+    REFUSED(types, -1, "-1 token types; expected 0 to 16");
+    REFUSED(types, 17, "17 token types");
+    REFUSED(pad, 500000, "the padding's id is 500000");
     REFUSED(mixing, FV_MIXING_NONE, "[CLS] sees no word");
     REFUSED(dropout, 1, "dropout 1");
     REFUSED(attention_dropout, NAN, "attention dropout nan");
