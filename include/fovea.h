@@ -332,6 +332,7 @@ FV_API fv_status fv_classify(fv_session *session, const fv_text *texts, size_t n
 /* Scores of every label: out[n × fv_session_n_labels]. */
 FV_API fv_status fv_classify_scores(fv_session *session, const fv_text *texts, size_t n, float *out, fv_err *err);
 FV_API int64_t fv_session_cut(const fv_session *session);
+FV_API const fv_model *fv_session_model(const fv_session *session);
 
 /* ---- Embeddings ---- */
 

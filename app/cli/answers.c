@@ -82,6 +82,7 @@ fv_status cli_answer_all(const cli_answers *a, fv_err *err)
             fprintf(stderr, "Type a text and press Enter; Ctrl-D ends.\n");
         status = s.rows ? answer_chunks(&s, err) : err->status;
     }
+    if (status == FV_OK && a->end) status = a->end(a->user, err);
     if (status == FV_OK && !a->quiet) say_losses(&s);
     cli_rows_close(s.rows);
     fv_session_free(s.session);

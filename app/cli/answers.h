@@ -1,4 +1,4 @@
-/* Texts in, answers out, chunk after chunk in constant memory: what classify, tag and translate share. The command says how a
+/* Texts in, answers out, chunk after chunk in constant memory: what classify, embed, tag and translate share. The command says how a
  * chunk is answered and printed; opening, reading, the hint to who types, bad texts, and what is said of lost rows at the end are
  * here. */
 #ifndef CLI_ANSWERS_H
@@ -18,6 +18,7 @@ typedef struct cli_answers {
      * before anything is printed when one of the texts is at fault: it is then called with parts of the chunk. Also called
      * with no texts at first, to hear what the model has against it. stdout is flushed after it. */
     fv_status (*answer)(void *user, fv_session *session, const cli_chunk *chunk, fv_err *err);
+    fv_status (*end)(void *user, fv_err *err); /* after the last chunk, when nothing went wrong; NULL: nothing to do */
     void *user;
 } cli_answers;
 

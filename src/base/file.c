@@ -346,6 +346,13 @@ fv_status fv_writer_write(fv_writer *writer, const void *bytes, size_t n, fv_err
     return io_fail(writer->path, "written", err);
 }
 
+fv_status fv_writer_write_head(fv_writer *writer, const void *bytes, size_t n, fv_err *err)
+{
+    if (lseek(writer->fd, 0, SEEK_SET) == 0 && write_all(writer->fd, bytes, n) && lseek(writer->fd, 0, SEEK_END) >= (off_t)n) return FV_OK;
+    writer->broken = true;
+    return io_fail(writer->path, "written", err);
+}
+
 /* The rename is done: old or new, the file is whole. A folder that cannot be synced (as on some
  * network file systems) is therefore no failure; only a power cut could still bring the old one back. */
 static void sync_folder_of(char *path)

@@ -31,6 +31,8 @@ fv_status fv_path_join(char out[FV_PATH_MAX], const char *dir, const char *name,
 typedef struct fv_writer fv_writer;
 fv_writer *fv_writer_open(const char *path, fv_err *err);
 fv_status fv_writer_write(fv_writer *writer, const void *bytes, size_t n, fv_err *err);
+/* Writes over the file's first n bytes, which must be there: for a header that counts what follows. */
+fv_status fv_writer_write_head(fv_writer *writer, const void *bytes, size_t n, fv_err *err);
 /* Syncs, renames, frees the writer, whether it succeeds or not; on failure the old file stays. */
 fv_status fv_writer_commit(fv_writer *writer, fv_err *err);
 void fv_writer_abort(fv_writer *writer); /* removes the temporary file; NULL is fine */

@@ -98,7 +98,7 @@ static fv_status open_encoder(fv_model *m, const json_t *tree, const char *path,
     fv_encoder_config config;
     char record[FV_PATH_MAX];
     FV_TRY(fv_path_join(record, m->folder, "fovea.json", err));
-    FV_TRY(fv_file_exists(record) ? open_heads(m, err) : assume_encoder(m, tree, path, err));
+    FV_TRY(fv_file_exists(record) || fv_folder_exists(record) ? open_heads(m, err) : assume_encoder(m, tree, path, err));
     for (int i = 0; i < m->net.n_heads; i++)
         if (m->net.heads[i].kind == FV_LABELS_TEXT) return FV_FAIL(err, FV_E_FORMAT, "%s: fovea.json says that it translates, config.json is of another architecture", m->folder);
     FV_TRY(fv_encoder_config_from_json(&config, tree, path, err));

@@ -69,6 +69,7 @@ void fv_session_free(fv_session *s)
 int fv_session_n_labels(const fv_session *s) { return s->head->outputs; }
 fv_labels fv_session_labels(const fv_session *s) { return s->head->kind; }
 const char *fv_session_label(const fv_session *s, int i) { return i >= 0 && i < s->head->labels.n ? s->head->labels.names[i] : NULL; }
+const fv_model *fv_session_model(const fv_session *s) { return s->model; }
 int64_t fv_session_cut(const fv_session *s) { return s->cut; }
 
 /* ---- Rows ---- */

@@ -267,6 +267,23 @@ static void the_old_file_stays_until_commit(void **state)
     assert_int_equal(count_named(".tmp-"), 0);
 }
 
+static void a_head_is_written_last(void **state)
+{
+    (void)state;
+    const char *path = scratch_path("counted");
+    fv_writer *writer = fv_writer_open(path, &err);
+    assert_int_equal(fv_writer_write(writer, "00 lines: ", 10, &err), FV_OK);
+    assert_int_equal(fv_writer_write_head(writer, "12", 2, &err), FV_OK);
+    assert_int_equal(fv_writer_write(writer, "a b", 3, &err), FV_OK);
+    assert_int_equal(fv_writer_commit(writer, &err), FV_OK);
+    holds(path, "12 lines: a b");
+    writer = fv_writer_open(path, &err);
+    fv_write_fail_after(0);
+    assert_int_equal(fv_writer_write_head(writer, "13", 2, &err), FV_E_IO);
+    assert_int_equal(fv_writer_commit(writer, &err), FV_E_IO);
+    holds(path, "12 lines: a b");
+}
+
 static void a_full_disk_at_any_step_keeps_the_old_file(void **state)
 {
     (void)state;
@@ -564,6 +581,7 @@ int main(void)
         TEST(removes_files_only),
         TEST(joins_paths),
         TEST(the_old_file_stays_until_commit),
+        TEST(a_head_is_written_last),
         TEST(a_full_disk_at_any_step_keeps_the_old_file),
         TEST(no_memory_at_any_step_keeps_the_old_file),
         TEST(a_writer_that_failed_cannot_be_committed),

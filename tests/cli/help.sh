@@ -5,6 +5,7 @@
 commands='train
 eval
 classify
+embed
 tag
 explain
 tokenizer train

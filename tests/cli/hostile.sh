@@ -49,7 +49,11 @@ for file in config.json fovea.json tokenizer.json model.safetensors wide.safeten
     done
     expect_equal "$file cut" "$wrong" ""
     rm bad/$file
-    expect_equal "$file missing" "$(ask; echo "$status" "$messages" | grep -c "^[13] .*$file")" 1
+    if [ $file = fovea.json ]; then # as in folders that other programs write
+        expect_equal "$file missing" "$(ask; echo "$status")" 0
+    else
+        expect_equal "$file missing" "$(ask; echo "$status" "$messages" | grep -c "^[13] .*$file")" 1
+    fi
     mkdir bad/$file
     expect_equal "$file is a folder" "$(ask; echo "$status" "$messages" | grep -c "^[13] .*$file")" 1
     rmdir bad/$file

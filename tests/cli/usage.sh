@@ -48,7 +48,7 @@ t='train classify --train no-such.tsv'
     wrong "server for other machines" 'that needs --token-file FILE' serve --model m --listen 0.0.0.0:0
     wrong "listening nowhere" '--listen is "8080"; expected ADDRESS:PORT' serve --model m --listen 8080
     wrong "two models of a name" 'two models are called bert-tiny' serve --model tests/golden/bert-tiny --model tests/golden/bert-tiny --listen 127.0.0.1:0
-    for command in eval classify explain 'tokenizer train' 'tokenizer encode' 'tokenizer decode' inspect runs bench; do
+    for command in eval classify embed explain 'tokenizer train' 'tokenizer encode' 'tokenizer decode' inspect runs bench; do
         wrong "$command without operands" 'is missing' $command
         wrong "$command with an unknown option" 'unknown option "nothing-like-it" of' $command --nothing-like-it
     done
