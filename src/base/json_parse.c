@@ -1,5 +1,5 @@
 /* JSON (RFC 8259) to a jansson tree, from files of strangers: depth is bounded, keys are told once, text is
- * UTF-8 without NUL, numbers fit into 64 bits, and what is wrong is named with line and column.
+ * UTF-8 without NUL, numbers fit into 64 bits (whole ones that do not are taken as real), and what is wrong is named with line and column.
  *
  * jansson's own parser is left out because it is not safe when memory runs out: its lexer does not see that a
  * byte of a string could not be kept, and then reads and writes past the end. Its values are safe, and their
@@ -192,7 +192,8 @@ static json_t *number(struct parser *s)
     bool is_real;
     s->text.len = 0;
     if (!number_ends(s, &is_real) || !add(s, begin, (size_t)(s->p - begin))) return NULL;
-    if (is_real ? !fv_parse_double(s->text.data, &real) : !fv_parse_int64(s->text.data, &whole))
+    if (!is_real && !fv_parse_int64(s->text.data, &whole)) is_real = true; /* published files write "no limit" as a 1 and thirty digits */
+    if (is_real && !fv_parse_double(s->text.data, &real))
         return refuse(s, begin, "a number that is too large", "a number that fits into 64 bits"), NULL;
     json_t *made = is_real ? json_real(real) : json_integer(whole);
     return made ? made : (no_memory(s), NULL);

@@ -77,8 +77,9 @@ static fv_status open_index(fv_safetensors *all, const char *folder, const char 
 {
     fv_status status = FV_OK;
     fv_map names = {0};
-    json_t *tree = fv_json_load(path, INDEX_BYTES, err);
-    if (!tree) return FV_E_FORMAT;
+    fv_err inner = {0}; /* the caller's may be NULL */
+    json_t *tree = fv_json_load(path, INDEX_BYTES, &inner);
+    if (!tree) return FV_FAIL(err, inner.status, "%s", inner.text);
     const json_t *weight_map = json_object_get(tree, "weight_map");
     *all = (fv_safetensors){.path = fv_strdup(path, err)};
     if (!all->path) { status = FV_E_MEMORY; goto done; }

@@ -37,13 +37,23 @@ static fv_status parse_labels(fv_label_set *labels, const json_t *tree, const ch
     return status;
 }
 
+fv_status fv_head_activate(fv_head *head, const char *activation, const char *where, fv_err *err)
+{
+    fv_shown shown;
+    if (head->kind != FV_LABELS_REGRESSION) return FV_OK; /* of labels, probabilities are given */
+    head->squashed = ends_in(activation, ".Sigmoid");
+    if (head->squashed || ends_in(activation, ".Identity")) return FV_OK;
+    return FV_FAIL(err, FV_E_FORMAT, "%s: the score's activation is %s; supported: torch.nn.modules.activation.Sigmoid, torch.nn.modules.linear.Identity", where, fv_show(&shown, activation, strlen(activation)));
+}
+
 /* A single output without a problem_type is a cross-encoder's, whose score is the sigmoid unless it says otherwise:
- * sentence-transformers has had two places for that. */
-static bool is_squashed(const json_t *tree)
+ * sentence-transformers has had two places for that here, and has a third in a file of its own (sentence.c). */
+static fv_status find_activation(fv_head *head, const json_t *tree, const char *where, fv_err *err)
 {
     const char *now = json_string_value(json_object_get(json_object_get(tree, "sentence_transformers"), "activation_fn"));
-    const char *once = json_string_value(json_object_get(tree, "sbert_ce_default_activation_function")), *says = now ? now : once;
-    return says ? ends_in(says, ".Sigmoid") : !json_string_value(json_object_get(tree, "problem_type"));
+    const char *once = json_string_value(json_object_get(tree, "sbert_ce_default_activation_function"));
+    head->squashed = !json_string_value(json_object_get(tree, "problem_type"));
+    return now || once ? fv_head_activate(head, now ? now : once, where, err) : FV_OK;
 }
 
 static fv_status parse_text_head(fv_head *head, const json_t *tree, const char *where, fv_err *err)
@@ -57,8 +67,8 @@ static fv_status parse_text_head(fv_head *head, const json_t *tree, const char *
     if (problem == 2 || (problem < 0 && head->labels.n == 1)) {
         if (head->labels.n != 1) return FV_FAIL(err, FV_E_FORMAT, "%s: problem_type is regression with %d labels; expected 1", where, head->labels.n);
         head->kind = FV_LABELS_REGRESSION;
-        head->squashed = is_squashed(tree);
         fv_label_set_release(&head->labels);
+        FV_TRY(find_activation(head, tree, where, err));
     }
 done:
     return status;

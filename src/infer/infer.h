@@ -123,6 +123,8 @@ fv_status fv_head_to_json(const fv_head *head, json_t *tree, fv_err *err);
 fv_status fv_head_from_json(fv_head *head, const json_t *tree, const char *where, fv_err *err);
 /* The same from another program's config.json. */
 fv_status fv_head_from_config(fv_head *head, const json_t *tree, const char *where, fv_err *err);
+/* What a cross-encoder's score goes through: the name of a class of PyTorch. */
+fv_status fv_head_activate(fv_head *head, const char *activation, const char *where, fv_err *err);
 fv_status fv_head_set_name(fv_head *head, const char *name, const char *where, fv_err *err);
 void fv_head_count_outputs(fv_head *head); /* from its kind and labels */
 void fv_head_release(fv_head *head);

@@ -182,8 +182,9 @@ static bool lowers_case(const fv_tokenizer *t)
 static fv_status open_sentence(fv_model *m, fv_err *err)
 {
     fv_status status = fv_sentence_open(&m->sentence, m->folder, m->body, &m->net.encoder.config, lowers_case(m->tokenizer), err);
-    if (status == FV_OK && m->sentence.max_len && m->sentence.max_len < m->max_len) m->max_len = m->sentence.max_len;
-    return status;
+    if (status != FV_OK) return status;
+    if (m->sentence.max_len && m->sentence.max_len < m->max_len) m->max_len = m->sentence.max_len;
+    return m->sentence.activation ? fv_head_activate(&m->net.heads[0], m->sentence.activation, m->folder, err) : FV_OK;
 }
 
 /* Also for callers who gave no fv_err: the parts pass the status up through one. */

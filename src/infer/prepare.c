@@ -6,34 +6,48 @@
 
 static bool is_frame(const fv_encoding *e, size_t i) { return e->begins[i] == e->ends[i]; }
 
-/* How many tokens of each half may stay. */
+/* Which text the tokens are of, going through them in order. Types need not tell: RoBERTa has one for both texts. Then it is the
+ * frames between them that do. */
+typedef struct halves {
+    bool words;
+    int now;
+} halves;
+
+static int half_of(halves *h, const fv_encoding *e, size_t i)
+{
+    if (is_frame(e, i)) h->now |= h->words;
+    else h->words = true;
+    return h->now | (e->types[i] != 0);
+}
+
+/* How many tokens of each half may stay. The shorter one stays whole if it is no more than half of the room; which of two gets
+ * the odd token is as in the tokenizers of Hugging Face ("longest_first"). */
 static void share_out(const fv_encoding *e, int max_len, size_t keep[2])
 {
     size_t frames = 0;
+    halves h = {0};
     keep[0] = keep[1] = 0;
     for (size_t i = 0; i < e->n; i++) {
+        int half = half_of(&h, e, i);
         if (is_frame(e, i)) frames++;
-        else keep[e->types[i] != 0]++;
+        else keep[half]++;
     }
     size_t room = (size_t)max_len > frames ? (size_t)max_len - frames : 0;
-    size_t over = keep[0] + keep[1] > room ? keep[0] + keep[1] - room : 0;
-    int longer = keep[1] > keep[0];
-    size_t excess = keep[longer] - keep[!longer];
-    size_t first = over < excess ? over : excess; /* level the longer half first, then both by turns */
-    keep[longer] -= first;
-    over -= first;
-    keep[1] -= over - over / 2;
-    keep[0] -= over / 2;
+    if (keep[0] + keep[1] <= room) return;
+    int shorter = keep[1] < keep[0];
+    if (keep[shorter] > room / 2) keep[shorter] = room / 2;
+    keep[!shorter] = room - keep[shorter];
 }
 
 bool fv_prepare_cut(fv_encoding *e, int max_len)
 {
     size_t keep[2], seen[2] = {0, 0}, n = 0;
+    halves h = {0};
     if (e->n <= (size_t)max_len) return false;
     share_out(e, max_len, keep);
     for (size_t i = 0; i < e->n; i++) {
-        int part = e->types[i] != 0;
-        if (!is_frame(e, i) && ++seen[part] > keep[part]) continue;
+        int half = half_of(&h, e, i);
+        if (!is_frame(e, i) && ++seen[half] > keep[half]) continue;
         e->ids[n] = e->ids[i];
         e->begins[n] = e->begins[i];
         e->ends[n] = e->ends[i];

@@ -150,6 +150,15 @@ done:
 
 /* ---- Dense ---- */
 
+/* Newer modules may read and write something else than a text's vector. */
+static fv_status expect_vectors(const json_t *tree, const char *path, fv_err *err)
+{
+    const char *const names[] = {"sentence_embedding"};
+    int from = 0, to = 0;
+    fv_status status = fv_json_word(tree, "module_input_name", false, names, 1, &from, path, err);
+    return status == FV_OK ? fv_json_word(tree, "module_output_name", false, names, 1, &to, path, err) : status;
+}
+
 static fv_status parse_act(fv_act *act, const json_t *tree, const char *path, fv_err *err)
 {
     static const struct { const char *name; fv_act act; } acts[] = {
@@ -169,13 +178,11 @@ static fv_status parse_dense(fv_dense *d, bool *bias, const json_t *tree, const 
     fv_status status = FV_OK;
     int64_t in = width, out = 0;
     bool residual = false;
-    int from = 0, to = 0;
     FV_TRY(fv_json_int(tree, "in_features", true, width, width, &in, path, err));
     FV_TRY(fv_json_int(tree, "out_features", true, 1, MAX_WIDTH, &out, path, err));
     FV_TRY(fv_json_bool(tree, "bias", false, bias, path, err));
     FV_TRY(fv_json_bool(tree, "use_residual", false, &residual, path, err));
-    FV_TRY(fv_json_word(tree, "module_input_name", false, (const char *[]){"sentence_embedding"}, 1, &from, path, err));
-    FV_TRY(fv_json_word(tree, "module_output_name", false, (const char *[]){"sentence_embedding"}, 1, &to, path, err));
+    FV_TRY(expect_vectors(tree, path, err));
     FV_TRY(parse_act(&d->act, tree, path, err));
     if (residual) status = FV_FAIL(err, FV_E_FORMAT, "%s: use_residual is true; not supported", path);
     d->in = (int)in, d->out = (int)out;
@@ -216,6 +223,22 @@ done:
     return status;
 }
 
+/* ---- Normalize ---- */
+
+/* Of newer folders it says what it scales. */
+static fv_status read_normalize(fv_sentence *s, const char *folder, fv_err *err)
+{
+    fv_status status = FV_OK;
+    char path[FV_PATH_MAX];
+    json_t *tree = NULL;
+    FV_TRY(load(&tree, path, folder, "config.json", err));
+    if (tree) status = expect_vectors(tree, path, err);
+    s->normalise = true;
+done:
+    json_decref(tree);
+    return status;
+}
+
 /* ---- All of it ---- */
 
 static fv_status read_module(fv_sentence *s, const char *folder, const json_t *module, int *stage, const char *where, const fv_encoder_config *encoder, fv_err *err)
@@ -236,11 +259,10 @@ static fv_status read_module(fv_sentence *s, const char *folder, const json_t *m
     if (status != FV_OK) return status;
     if (place == 1) return read_pooling(s, path, encoder->width, err);
     if (place == 2) return read_dense(s, path, fv_sentence_size(s, encoder), err);
-    s->normalise = true;
-    return FV_OK;
+    return read_normalize(s, path, err);
 }
 
-static fv_status read_prompts(fv_sentence *s, const char *folder, fv_err *err)
+static fv_status read_settings(fv_sentence *s, const char *folder, fv_err *err)
 {
     fv_status status = FV_OK;
     char path[FV_PATH_MAX];
@@ -255,6 +277,7 @@ static fv_status read_prompts(fv_sentence *s, const char *folder, fv_err *err)
         if (!json_is_string(value)) return FV_FAIL(err, FV_E_FORMAT, "%s: the prompt %s is no text", path, fv_show(&shown, key, strlen(key)));
     }
     FV_TRY(fv_json_text(s->settings, "default_prompt_name", false, &s->prompt, path, err));
+    FV_TRY(fv_json_text(s->settings, "activation_fn", false, &s->activation, path, err));
     if (s->prompt && !json_object_get(s->prompts, s->prompt)) status = FV_FAIL(err, FV_E_FORMAT, "%s: default_prompt_name is no name in prompts", path);
 done:
     return status;
@@ -272,7 +295,7 @@ static fv_status read_all(fv_sentence *s, const char *folder, const char *body, 
     if (!list) return FV_OK;
     FV_TRY(read_transformer(s, body, lowers, err));
     for (size_t i = 1; i < json_array_size(list); i++) FV_TRY(read_module(s, folder, json_array_get(list, i), &stage, path, encoder, err));
-    FV_TRY(read_prompts(s, folder, err));
+    FV_TRY(read_settings(s, folder, err));
 done:
     json_decref(list);
     return status;

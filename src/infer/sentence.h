@@ -4,7 +4,7 @@
  *   modules.json                         Transformer, Pooling, any Dense, Normalize
  *   PATH/sentence_bert_config.json       of the Transformer: max_seq_length, do_lower_case
  *   PATH/config.json                     of Pooling and Dense; model.safetensors beside the latter
- *   config_sentence_transformers.json    prompts by name, and the one to use
+ *   config_sentence_transformers.json    prompts by name, and the one to use; a cross-encoder's activation
  *
  * A folder without modules.json gives the mean of its hidden states, as sentence-transformers would. */
 #ifndef FV_INFER_SENTENCE_H
@@ -33,7 +33,8 @@ typedef struct fv_sentence {
     int n_dense;
     json_t *prompts;      /* name to text, or NULL */
     const char *prompt;   /* the name of the one that is used unless asked for another; NULL: none */
-    json_t *settings;     /* what `prompt` points into */
+    const char *activation; /* of a cross-encoder's score: the name of a class of PyTorch; NULL: not said here */
+    json_t *settings;     /* what these point into */
 } fv_sentence;
 
 /* The folder of the Transformer's own files, which older folders have below: FOLDER, or a folder in it. */

@@ -2,6 +2,7 @@
 # shellcheck shell=sh disable=SC2154 # names come from the file that is read
 . tests/cli/lib/program.sh
 model=$PWD/tests/golden/encoders/sentence
+translator=$PWD/tests/golden/marian-tiny
 cd "$scratch" || exit 1
 unset TERM
 
@@ -66,7 +67,10 @@ expect_match "the row is counted" "$messages" '1 bad rows were left out, the fir
 embed odd --skip-bad
 expect_equal "an empty line among lines" "$(echo "$out" | awk '{ printf "%d ", NF }')" "10 0 10 "
 
-# ---- Other texts ----
+# ---- Other models, other texts ----
+
+split "$fovea" embed "$translator" < texts
+expect_match "a translator makes none" "$messages" 'marian-tiny makes no vectors of texts: it is a translator; use `fovea translate`'
 
 awk 'BEGIN { for (i = 0; i < 60; i++) printf "word "; print "" }' > long
 embed long --quiet

@@ -200,6 +200,30 @@ static void the_head_is_what_config_json_says(void **state)
     close_folder(&o);
 }
 
+/* Scores of pairs, through texts and the public calls: the sigmoid of the logit, as its home library gives it. */
+static void a_cross_encoder_scores_pairs(void **state)
+{
+    (void)state;
+    fv_err err = {0};
+    json_t *pairs = load("cross", "expected.json");
+    fv_model *m = fv_model_open("tests/golden/encoders/cross", &err);
+    fv_session *s = m ? fv_session_new(m, NULL, &err) : NULL;
+    if (!s) fail_msg("%s", err.text);
+    assert_int_equal(fv_session_labels(s), FV_LABELS_REGRESSION);
+    assert_int_equal(json_array_size(pairs), 25);
+    for (size_t i = 0; i < json_array_size(pairs); i++) {
+        const json_t *row = json_array_get(pairs, i);
+        fv_text text = {.text = json_string_value(json_object_get(row, "text")), .text2 = json_string_value(json_object_get(row, "text2"))};
+        fv_label label;
+        if (fv_classify(s, &text, 1, 1, &label, &err) != FV_OK) fail_msg("%s", err.text);
+        double expected = json_real_value(json_object_get(row, "score"));
+        if (!(fabs((double)label.score - expected) < 1e-5)) fail_msg("pair %zu: %.7f, expected %.7f", i, (double)label.score, expected);
+    }
+    fv_session_free(s);
+    fv_model_close(m);
+    json_decref(pairs);
+}
+
 static fv_head head_of(const char *text, fv_status expected, const char *part)
 {
     fv_err err = {0};
@@ -248,6 +272,8 @@ static void what_is_not_supported_is_named(void **state)
     head_of("{\"architectures\":[\"BertForSequenceClassification\"],\"id2label\":{}}", FV_E_FORMAT, "id2label has 0 labels");
     head_of("{\"architectures\":[\"BertForTokenClassification\"],\"id2label\":{\"0\":\"a\",\"2\":\"b\"}}", FV_E_FORMAT, "id2label has no name for 1");
     head_of("{\"architectures\":[\"BertForTokenClassification\"],\"id2label\":{\"0\":\"a\",\"1\":\"a\"}}", FV_E_FORMAT, "two labels one name");
+    head_of("{\"architectures\":[\"BertForSequenceClassification\"],\"num_labels\":1,\"sbert_ce_default_activation_function\":\"torch.nn.modules.activation.Tanh\"}", FV_E_FORMAT,
+            "the score's activation is \"torch.nn.modules.activation.Tanh\"; supported: ");
     head_of("{\"architectures\":[\"BertForMaskedLM\"],\"tie_word_embeddings\":false}", FV_E_FORMAT, "tie_word_embeddings is false");
 }
 
@@ -256,6 +282,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_family_gives_its_home_library_s_numbers),
         cmocka_unit_test(the_head_is_what_config_json_says),
+        cmocka_unit_test(a_cross_encoder_scores_pairs),
         cmocka_unit_test(labels_and_problems_are_read_as_transformers_does),
         cmocka_unit_test(what_is_not_supported_is_named),
     };

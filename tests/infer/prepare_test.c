@@ -64,6 +64,24 @@ static void ends_are_cut(void **state)
     expect_cut(0, 0, 4, 0, 0);
 }
 
+/* RoBERTa's pairs: <s> a </s></s> b </s>, all of type 0. */
+static void types_need_not_tell_texts_apart(void **state)
+{
+    (void)state;
+    static const int32_t expected[] = {CLS, 100, 101, 102, SEP, SEP, 200, 201, SEP};
+    fv_encoding e = {.ids = ids, .begins = begins, .ends = ends, .types = types, .capacity = MOST};
+    put(&e, CLS, 0, 0, 0);
+    for (int i = 0; i < 10; i++) put(&e, 100 + i, (uint32_t)i, (uint32_t)i + 1, 0);
+    put(&e, SEP, 10, 10, 0);
+    put(&e, SEP, 0, 0, 0);
+    put(&e, 200, 0, 1, 0);
+    put(&e, 201, 1, 2, 0);
+    put(&e, SEP, 2, 2, 0);
+    assert_true(fv_prepare_cut(&e, 9));
+    assert_int_equal(e.n, FV_COUNT(expected));
+    assert_memory_equal(e.ids, expected, sizeof expected);
+}
+
 static void the_longer_of_a_pair_is_cut_first(void **state)
 {
     (void)state;
@@ -71,7 +89,10 @@ static void the_longer_of_a_pair_is_cut_first(void **state)
     expect_cut(10, 2, 9, 4, 2);
     expect_cut(2, 10, 9, 2, 4);
     expect_cut(10, 10, 9, 3, 3);
-    expect_cut(10, 10, 10, 4, 3);
+    expect_cut(10, 10, 10, 3, 4);
+    expect_cut(11, 10, 10, 4, 3);
+    expect_cut(4, 10, 10, 3, 4);
+    expect_cut(10, 4, 10, 4, 3);
     expect_cut(20, 3, 4, 1, 0);
     expect_cut(3, 0, 4, 2, 0);
 }
@@ -81,6 +102,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ends_are_cut),
         cmocka_unit_test(the_longer_of_a_pair_is_cut_first),
+        cmocka_unit_test(types_need_not_tell_texts_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
