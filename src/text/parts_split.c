@@ -388,7 +388,8 @@ static fv_status read_length(const fv_json_source *s, const char *key, const jso
     return status;
 }
 
-/* Runs of one script, where kana count as Han, and a space or what has no script goes on with the script before it. */
+/* Runs of one script, where kana count as Han, and a space or what has no script goes on with the script before it, or
+ * is dropped where there is none. */
 static fv_status read_scripts(const fv_json_source *s, const char *key, const json_t *value, fv_part *part)
 {
     static const char *const scripts[] = {
@@ -405,7 +406,7 @@ static fv_status read_scripts(const fv_json_source *s, const char *key, const js
     part->invert = true;
     FV_TRY(fv_buf_puts(&pattern, "[\\p{Han}\\p{Hiragana}\\p{Katakana}\\x{30FC}][\\p{Han}\\p{Hiragana}\\p{Katakana}\\x{30FC} \\p{Cn}\\p{Co}]*", s->err));
     for (size_t i = 0; i < FV_COUNT(scripts); i++)
-        FV_TRY(fv_buf_printf(&pattern, s->err, "|(?!\\x{30FC})[\\p{sc:%s}](?:(?!\\x{30FC})[\\p{sc:%s} \\p{Cn}\\p{Co}])*", scripts[i], scripts[i]));
+        FV_TRY(fv_buf_printf(&pattern, s->err, "|(?![\\x{30FC} ])[\\p{sc:%s}](?:(?!\\x{30FC})[\\p{sc:%s} \\p{Cn}\\p{Co}])*", scripts[i], scripts[i]));
     status = fv_splitter_init(&part->pattern.regex, pattern.data, s->where, s->err);
 done:
     fv_buf_release(&pattern);
