@@ -239,16 +239,22 @@ done:
     return status;
 }
 
-static fv_tokenizer *from_tree(json_t *tree, const char *where, fv_err *err)
+fv_tokenizer *fv_json_tokenizer(json_t *tree, const char *where, fv_err *err)
 {
-    if (!tree) return NULL;
     fv_json_source s = {.where = where, .t = fv_tokenizer_new(err), .err = err};
     if (s.t && read_tree(&s, tree) != FV_OK) {
         fv_tokenizer_close(s.t);
         s.t = NULL;
     }
-    json_decref(tree);
     return s.t;
+}
+
+/* Takes the tree over, which is NULL if reading it failed. */
+static fv_tokenizer *from_tree(json_t *tree, const char *where, fv_err *err)
+{
+    fv_tokenizer *t = tree ? fv_json_tokenizer(tree, where, err) : NULL;
+    json_decref(tree);
+    return t;
 }
 
 fv_tokenizer *fv_tokenizer_parse(const char *text, size_t len, const char *where, fv_err *err)
@@ -268,6 +274,7 @@ fv_tokenizer *fv_tokenizer_open(const char *path, fv_err *err)
     char file[FV_PATH_MAX];
     if (fv_sentencepiece_is(path)) return fv_sentencepiece_open(path, err);
     if (fv_vocab_is(path)) return fv_vocab_open(path, err);
+    if (fv_folder_is(path)) return fv_folder_open(path, err);
     if (fv_tokenizer_file(file, path, err) != FV_OK) return NULL;
     if (is_translator(path) && !fv_file_exists(file)) return FV_FAIL(err, FV_E_ARGUMENT, "%s is a translator, which has two tokenizers; name one: source.spm or target.spm in it", path), NULL;
     return from_tree(fv_json_load(file, FILE_MAX, err), file, err);

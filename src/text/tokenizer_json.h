@@ -8,6 +8,7 @@
  *   parts.h           normalisers, pre-tokenizers, decoders
  *   tokenizer_json.c  the whole; vocabularies and added tokens; which of a file's parts this room has faster ways for
  *   vocab.c           BERT's vocab.txt
+ *   folder.c          vocab.json with merges.txt, and XLM-R's SentencePiece models
  *   tokenizer_save.c  writing */
 #ifndef FV_TEXT_TOKENIZER_JSON_H
 #define FV_TEXT_TOKENIZER_JSON_H
@@ -44,6 +45,9 @@ bool fv_json_is_off(const json_t *value);
 /* Names all tokens: those of `vocab`, an object of ids, and added ones. */
 fv_status fv_json_read_tokens(const fv_json_source *s, json_t *vocab, const json_t *added);
 
+/* What the tree of a tokenizer.json makes, which is the caller's still; its vocabulary and merges may be taken out of it. */
+fv_tokenizer *fv_json_tokenizer(json_t *tree, const char *where, fv_err *err);
+
 /* ---- The models: json_words.c, json_unigram.c, json_bpe.c --------------------------------- */
 
 fv_status fv_json_wordpiece(const fv_json_source *s, const json_t *model, const json_t *added);
@@ -60,5 +64,11 @@ fv_status fv_json_post_processor(const fv_json_source *s, const json_t *value);
 /* Whether PATH is named .txt, or is a folder with a vocab.txt and no tokenizer.json. */
 bool fv_vocab_is(const char *path);
 fv_tokenizer *fv_vocab_open(const char *path, fv_err *err);
+
+/* ---- folder.c ----------------------------------------------------------------------------- */
+
+/* Whether PATH is a folder with such files and no tokenizer.json. */
+bool fv_folder_is(const char *path);
+fv_tokenizer *fv_folder_open(const char *path, fv_err *err);
 
 #endif

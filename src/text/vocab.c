@@ -1,4 +1,4 @@
-/* BERT's vocab.txt: a token a line, the line's number is its id (Devlin et al. 2019).
+/* BERT's vocab.txt, and MPNet's: a token a line, the line's number is its id (Devlin et al. 2019).
  *
  * The file does not say how texts are normalised. A tokenizer_config.json beside it may; without one,
  * a vocabulary that knows the letter A keeps case, and one that does not makes texts lower case. */
@@ -58,18 +58,30 @@ static fv_status name_lines(fv_tokenizer *t, const fv_buf *text, const char *whe
     return FV_OK;
 }
 
+/* The unknown token, those around a text, and two that may be missing. */
+static const char *const bert_names[] = {"[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"};
+/* MPNet's vocabulary is BERT's with tokens of RoBERTa's names before and behind it. */
+static const char *const mpnet_names[] = {"[UNK]", "<s>", "</s>", "<pad>", "<mask>"};
+
+static bool is_mpnet(const fv_tokenizer *t)
+{
+    return fv_tokenizer_id(t, "<s>") == 0 && fv_tokenizer_id(t, "<mask>") >= 0;
+}
+
 static fv_status add_specials(fv_tokenizer *t, const char *where, fv_err *err)
 {
-    static const char *const names[] = {"[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"};
-    int32_t ids[FV_COUNT(names)];
-    for (size_t i = 0; i < FV_COUNT(names); i++) {
+    bool mpnet = is_mpnet(t);
+    const char *const *names = mpnet ? mpnet_names : bert_names;
+    int32_t ids[FV_N_SPECIALS];
+    for (size_t i = 0; i < FV_N_SPECIALS; i++) {
         ids[i] = fv_tokenizer_id(t, names[i]);
         if (ids[i] < 0 && i < 3) return FV_FAIL(err, FV_E_FORMAT, "%s: no line says %s; expected the vocabulary of a BERT model", where, names[i]);
-        fv_status status = ids[i] < 0 ? FV_OK : fv_tokenizer_add(t, ids[i], true, false, err);
+        bool takes_space = mpnet && i + 1 == FV_N_SPECIALS;
+        fv_status status = ids[i] < 0 ? FV_OK : fv_tokenizer_add_as(t, (fv_added){.id = ids[i], .special = true, .lstrip = takes_space}, err);
         if (status != FV_OK) return status;
     }
     t->wordpiece = (fv_wordpiece){.prefix = "##", .prefix_len = 2, .max_chars = MAX_CHARS, .unk = ids[0], .cleanup = true};
-    fv_frame_bert(t, ids[1], ids[2]);
+    (mpnet ? fv_frame_roberta : fv_frame_bert)(t, ids[1], ids[2]);
     return FV_OK;
 }
 
