@@ -77,7 +77,8 @@ static fv_status load_config(folder *f)
     FV_TRY(load(f, CONFIG_NAME, &f->config));
     FV_TRY(load(f, "special_tokens_map.json", &roles));
     if (roles && !f->config) f->config = json_incref(roles);
-    else if (roles && json_object_update_missing(f->config, roles) != 0) status = FV_FAIL(f->err, FV_E_FORMAT, "%s: " CONFIG_NAME " and special_tokens_map.json are no objects", f->where);
+    else if (roles && !(json_is_object(roles) && json_is_object(f->config))) status = FV_FAIL(f->err, FV_E_FORMAT, "%s: " CONFIG_NAME " and special_tokens_map.json are no objects", f->where);
+    else if (roles && json_object_update_missing(f->config, roles) != 0) status = out_of_memory(f);
 done:
     json_decref(roles);
     return status;
@@ -209,6 +210,16 @@ static fv_status frame(const folder *f, const json_t *vocab)
 
 /* ---- vocab.json and merges.txt ------------------------------------------------------------ */
 
+static bool is_utf8(const char *p, size_t len)
+{
+    for (const char *end = p + len; p < end;) {
+        int n = fv_utf8_len(p, end);
+        if (!n) return false;
+        p += n;
+    }
+    return true;
+}
+
 /* The lines of merges.txt but the one with its version. */
 static fv_status read_merges(const folder *f, json_t *list)
 {
@@ -222,9 +233,8 @@ static fv_status read_merges(const folder *f, json_t *list)
         len = stop ? (size_t)(stop - line) : text.len - at;
         size_t kept = len && line[len - 1] == '\r' ? len - 1 : len;
         if (kept == 0 || (at == 0 && kept > 8 && memcmp(line, "#version", 8) == 0)) continue;
-        json_t *merge = json_stringn(line, kept);
-        if (!merge) { status = FV_FAIL(f->err, FV_E_FORMAT, "%s: the line at byte %zu is no UTF-8", file, at); goto done; }
-        if (json_array_append_new(list, merge) != 0) { status = out_of_memory(f); goto done; }
+        if (!is_utf8(line, kept)) { status = FV_FAIL(f->err, FV_E_FORMAT, "%s: the line at byte %zu is no UTF-8", file, at); goto done; }
+        if (json_array_append_new(list, json_stringn(line, kept)) != 0) { status = out_of_memory(f); goto done; }
     }
 done:
     fv_buf_release(&text);
