@@ -30,7 +30,7 @@ static void forward(const fv_node *node, const fv_run *run)
     double sum = 0;
     for (int64_t r = 0; r < x->rows; r++)
         for (int64_t c = 0; c < x->cols; c++) sum += loss_of((double)x->data[r * x->stride + c], (double)a->targets[r * x->cols + c]);
-    node->out->data[0] = (float)(sum / (double)(x->rows * x->cols));
+    node->out->data[0] = x->rows ? (float)(sum / (double)(x->rows * x->cols)) : 0;
 }
 
 static void backward(const fv_node *node, const fv_run *run)
@@ -64,6 +64,7 @@ static const float hard[] = {1, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 1}, soft[] = {.9f,
 
 static fv_tensor *plain(fv_case *c) { return fv_binary_cross_entropy(fv_case_graph(c), fv_case_input(c, "x", 4, 3), hard); }
 static fv_tensor *soft_and_large(fv_case *c) { return fv_binary_cross_entropy(fv_case_graph(c), fv_case_input_scaled(c, "x", 2, 3, 12, 0), soft); }
+static fv_tensor *no_rows(fv_case *c) { return fv_binary_cross_entropy(fv_case_graph(c), fv_case_input(c, "x", 0, 3), hard); }
 static fv_tensor *no_targets(fv_case *c) { return fv_binary_cross_entropy(fv_case_graph(c), fv_case_input(c, "x", 4, 3), NULL); }
 static fv_tensor *typical(fv_case *c)
 {
@@ -72,7 +73,7 @@ static fv_tensor *typical(fv_case *c)
     return fv_binary_cross_entropy(fv_case_graph(c), fv_case_input(c, "x", 128, 40), targets);
 }
 
-static const fv_op_case cases[] = {{"plain", plain}, {"soft and large", soft_and_large}};
+static const fv_op_case cases[] = {{"plain", plain}, {"soft and large", soft_and_large}, {"no rows", no_rows}};
 static const fv_op_case refused[] = {{"no targets", no_targets}};
 
 const fv_op fv_op_binary_cross_entropy = {

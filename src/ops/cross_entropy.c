@@ -23,6 +23,7 @@ static fv_status check(fv_node *node, fv_err *err)
 {
     const args *a = node->args;
     const fv_tensor *x = node->in[0];
+    if (!a->targets) return FV_FAIL(err, FV_E_ARGUMENT, "no targets");
     for (int64_t r = 0; r < x->rows; r++)
         if (a->targets[r] >= x->cols) return FV_FAIL(err, FV_E_SHAPE, "row %lld has target %d; there are %lld labels", (long long)r, a->targets[r], (long long)x->cols);
     if (!(a->smoothing >= 0 && a->smoothing < 1)) return FV_FAIL(err, FV_E_ARGUMENT, "label smoothing is %g; expected 0 or more, and less than 1", (double)a->smoothing);
@@ -74,12 +75,13 @@ static const int32_t right[] = {2, 0, 5, 2}, some[] = {2, -1, 5, -1}, outside[] 
 static fv_tensor *plain(fv_case *c) { return fv_cross_entropy(fv_case_graph(c), fv_case_input(c, "x", 4, 7), right, 0); }
 static fv_tensor *smoothed(fv_case *c) { return fv_cross_entropy(fv_case_graph(c), fv_case_input_scaled(c, "x", 4, 33, 5, 0), right, 0.1f); }
 static fv_tensor *rows_left_out(fv_case *c) { return fv_cross_entropy(fv_case_graph(c), fv_case_input(c, "x", 4, 7), some, 0.1f); }
+static fv_tensor *no_targets(fv_case *c) { return fv_cross_entropy(fv_case_graph(c), fv_case_input(c, "x", 4, 7), NULL, 0); }
 static fv_tensor *target_outside(fv_case *c) { return fv_cross_entropy(fv_case_graph(c), fv_case_input(c, "x", 4, 7), outside, 0); }
 static fv_tensor *smoothed_away(fv_case *c) { return fv_cross_entropy(fv_case_graph(c), fv_case_input(c, "x", 4, 7), right, 1); }
 static fv_tensor *typical(fv_case *c) { return fv_cross_entropy(fv_case_graph(c), fv_case_input(c, "x", 128, 77), fv_case_integers(c, 128, 77), 0.1f); }
 
 static const fv_op_case cases[] = {{"plain", plain}, {"smoothed", smoothed}, {"rows left out", rows_left_out}};
-static const fv_op_case refused[] = {{"target outside", target_outside}, {"smoothed away", smoothed_away}};
+static const fv_op_case refused[] = {{"no targets", no_targets}, {"target outside", target_outside}, {"smoothed away", smoothed_away}};
 
 const fv_op fv_op_cross_entropy = {
     .name = "cross_entropy", .says = "measures how surprised the model is by the right label",

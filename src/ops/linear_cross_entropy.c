@@ -108,6 +108,7 @@ static fv_status check_shapes(const fv_node *node, fv_err *err)
 static fv_status check_args(const fv_node *node, fv_err *err)
 {
     const args *a = node->args;
+    if (!a->targets) return FV_FAIL(err, FV_E_ARGUMENT, "no targets");
     for (int64_t r = 0; r < node->in[X]->rows; r++)
         if (a->targets[r] >= node->in[W]->rows) return FV_FAIL(err, FV_E_SHAPE, "row %lld has target %d; the vocabulary has %lld entries", (long long)r, a->targets[r], (long long)node->in[W]->rows);
     if (!(a->smoothing >= 0 && a->smoothing < 1)) return FV_FAIL(err, FV_E_ARGUMENT, "label smoothing is %g; expected 0 or more, and less than 1", (double)a->smoothing);
@@ -263,6 +264,7 @@ static fv_tensor *no_row_counts(fv_case *c) { return build(c, 5, 6, 7, true, 1, 
 static fv_tensor *large_logits(fv_case *c) { return build(c, 5, 6, 7, false, 40, right, 0); }
 static fv_tensor *several_tiles(fv_case *c) { return build(c, 3, 2, TILE_COLUMNS + 7, true, 4, far, 0.1f); }
 static fv_tensor *many_rows(fv_case *c) { return build(c, TILE_ROWS + 3, 2, 2, true, 1, fv_case_integers(c, TILE_ROWS + 3, 2), 0); }
+static fv_tensor *no_targets(fv_case *c) { return build(c, 5, 6, 7, true, 1, NULL, 0); }
 static fv_tensor *target_outside(fv_case *c) { return build(c, 5, 6, 7, true, 1, outside, 0); }
 static fv_tensor *smoothed_away(fv_case *c) { return build(c, 5, 6, 7, true, 1, right, 1); }
 static fv_tensor *widths_differ(fv_case *c) { return fv_linear_cross_entropy(fv_case_graph(c), fv_case_input(c, "x", 5, 6), fv_case_input(c, "w", 7, 5), NULL, right, 0); }
@@ -273,7 +275,7 @@ static const fv_op_case cases[] = {
     {"bare", bare}, {"smoothed", smoothed}, {"rows left out", rows_left_out}, {"no row counts", no_row_counts},
     {"large logits", large_logits}, {"several tiles", several_tiles}, {"many rows", many_rows},
 };
-static const fv_op_case refused[] = {{"target outside", target_outside}, {"smoothed away", smoothed_away}, {"widths differ", widths_differ}, {"bias too long", bias_too_long}};
+static const fv_op_case refused[] = {{"no targets", no_targets}, {"target outside", target_outside}, {"smoothed away", smoothed_away}, {"widths differ", widths_differ}, {"bias too long", bias_too_long}};
 
 const fv_op fv_op_linear_cross_entropy = {
     .name = "linear_cross_entropy", .says = "measures how surprised the model is by the right word of a vocabulary",

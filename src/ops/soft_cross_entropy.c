@@ -13,6 +13,7 @@ static fv_status check(fv_node *node, fv_err *err)
 {
     const args *a = node->args;
     const fv_tensor *x = node->in[0];
+    if (!a->targets) return FV_FAIL(err, FV_E_ARGUMENT, "no targets");
     for (int64_t r = 0; r < x->rows; r++) {
         float sum = 0;
         for (int64_t c = 0; c < x->cols; c++) sum += a->targets[r * x->cols + c];
@@ -78,11 +79,13 @@ static const float shares[] = {0.5f, 0.25f, 0.25f, 0, 0, 1, 0.125f, 0.375f, 0.5f
 
 static fv_tensor *plain(fv_case *c) { return fv_soft_cross_entropy(fv_case_graph(c), fv_case_input(c, "x", 3, 3), shares); }
 static fv_tensor *loud(fv_case *c) { return fv_soft_cross_entropy(fv_case_graph(c), fv_case_input_scaled(c, "x", 3, 3, 20, 0), shares); }
+static fv_tensor *no_rows(fv_case *c) { return fv_soft_cross_entropy(fv_case_graph(c), fv_case_input(c, "x", 0, 3), shares); }
 
+static fv_tensor *no_targets(fv_case *c) { return fv_soft_cross_entropy(fv_case_graph(c), fv_case_input(c, "x", 3, 3), NULL); }
 static fv_tensor *too_much(fv_case *c) { return fv_soft_cross_entropy(fv_case_graph(c), fv_case_input(c, "x", 2, 4), shares); }
 
-static const fv_op_case cases[] = {{"plain", plain}, {"loud", loud}};
-static const fv_op_case refused[] = {{"shares of too much", too_much}};
+static const fv_op_case cases[] = {{"plain", plain}, {"loud", loud}, {"no rows", no_rows}};
+static const fv_op_case refused[] = {{"no targets", no_targets}, {"shares of too much", too_much}};
 
 const fv_op fv_op_soft_cross_entropy = {
     .name = "soft_cross_entropy", .says = "measures how far the model's shares of labels are from a teacher's",

@@ -26,7 +26,7 @@ static void forward(const fv_node *node, const fv_run *run)
         double off = (double)x->data[r * x->stride] - (double)a->targets[r];
         sum += off * off;
     }
-    node->out->data[0] = (float)(sum / (double)x->rows);
+    node->out->data[0] = x->rows ? (float)(sum / (double)x->rows) : 0;
 }
 
 static void backward(const fv_node *node, const fv_run *run)
@@ -54,11 +54,13 @@ static void reference(const fv_node *node, const fv_run *run, const double *cons
 static const float wanted[] = {0.5f, -1, 3, 0, 2};
 
 static fv_tensor *plain(fv_case *c) { return fv_squared_error(fv_case_graph(c), fv_case_input(c, "x", 5, 1), wanted); }
+static fv_tensor *no_rows(fv_case *c) { return fv_squared_error(fv_case_graph(c), fv_case_input(c, "x", 0, 1), wanted); }
+static fv_tensor *no_targets(fv_case *c) { return fv_squared_error(fv_case_graph(c), fv_case_input(c, "x", 5, 1), NULL); }
 static fv_tensor *two_values(fv_case *c) { return fv_squared_error(fv_case_graph(c), fv_case_input(c, "x", 5, 2), wanted); }
 static fv_tensor *typical(fv_case *c) { return fv_squared_error(fv_case_graph(c), fv_case_input(c, "x", 128, 1), fv_graph_memory(fv_case_graph(c), 128 * sizeof(float))); }
 
-static const fv_op_case cases[] = {{"plain", plain}};
-static const fv_op_case refused[] = {{"two values", two_values}};
+static const fv_op_case cases[] = {{"plain", plain}, {"no rows", no_rows}};
+static const fv_op_case refused[] = {{"no targets", no_targets}, {"two values", two_values}};
 
 const fv_op fv_op_squared_error = {
     .name = "squared_error", .says = "measures how far a number is from the right one",
