@@ -69,18 +69,16 @@ static fv_status score_hidden(fv_report *report, fv_session *s, const fv_token_r
     fv_status status = FV_OK;
     fv_sampler sampler = {0};
     fv_masker masker = {0};
-    double *losses = fv_alloc_zero(rows->n, sizeof *losses, err);
-    int32_t *counts = losses ? fv_alloc_zero(rows->n, sizeof *counts, err) : NULL;
-    if (!counts) { status = FV_E_MEMORY; goto done; }
+    fv_row_losses losses;
+    FV_TRY(fv_row_losses_init(&losses, rows->n, err));
     FV_TRY(fv_sampler_init(&sampler, rows, s->batch_tokens, 0, err));
     FV_TRY(fv_masker_init(&masker, s->model->tokenizer, o->seed, err));
-    FV_TRY(fv_masked_score(&masker, &s->model->net, s->head, s->graph, &sampler, kinds, losses, counts, tell, (void *)(uintptr_t)o, err));
-    FV_TRY(fv_perplexity_compute(report, losses, counts, rows->n, o->seed, true, pool, err));
+    FV_TRY(fv_masked_score(&masker, &s->model->net, s->head, s->graph, &sampler, kinds, losses.sums, losses.counts, tell, (void *)(uintptr_t)o, err));
+    FV_TRY(fv_perplexity_compute(report, &losses, o->seed, true, pool, err));
 done:
     fv_masker_release(&masker);
     fv_sampler_release(&sampler);
-    fv_free(losses);
-    fv_free(counts);
+    fv_row_losses_release(&losses);
     return status;
 }
 

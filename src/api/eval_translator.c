@@ -16,8 +16,7 @@ typedef struct judging {
     const fv_eval_options *o;
     const fv_text *pairs;        /* [n] */
     size_t n;
-    double *losses;              /* [n] */
-    int32_t *counts;             /* [n] */
+    fv_row_losses losses;        /* of the references */
     fv_text_span *written, *references; /* [n] */
     fv_arena arena;              /* what `written` points to */
     fv_infer_progress tell;
@@ -35,7 +34,7 @@ static fv_status score_references(judging *j, int64_t *cut, fv_err *err)
     FV_TRY(fv_pair_rows_make(&pairs, s->model->pair, m->config.max_len, j->pairs, j->n, &(fv_pair_drawing){0}, cut, err));
     FV_TRY(fv_sampler_init(&sampler, &pairs.rows, s->batch_tokens, 0, err));
     FV_TRY(fv_pair_batch_init(&batch, sampler.max_B, sampler.max_N, m->config.start, err));
-    FV_TRY(fv_pair_score(m, s->graph, &sampler, &batch, j->losses, j->counts, j->tell, j->user, err));
+    FV_TRY(fv_pair_score(m, s->graph, &sampler, &batch, j->losses.sums, j->losses.counts, j->tell, j->user, err));
 done:
     fv_pair_batch_release(&batch);
     fv_sampler_release(&sampler);
@@ -92,9 +91,9 @@ static void sign(fv_report *report, const fv_translations *t)
 
 static fv_status allocate(judging *j, fv_err *err)
 {
-    j->losses = fv_alloc_zero(j->n, sizeof *j->losses, err);
-    j->counts = j->losses ? fv_alloc_zero(j->n, sizeof *j->counts, err) : NULL;
-    j->written = j->counts ? fv_alloc_zero(j->n, sizeof *j->written, err) : NULL;
+    fv_status status = fv_row_losses_init(&j->losses, j->n, err);
+    if (status != FV_OK) return status;
+    j->written = fv_alloc_zero(j->n, sizeof *j->written, err);
     j->references = j->written ? fv_alloc_zero(j->n, sizeof *j->references, err) : NULL;
     return j->references ? FV_OK : FV_E_MEMORY;
 }
@@ -107,7 +106,7 @@ fv_status fv_eval_translator(fv_report *report, fv_session *s, const fv_dataset 
     if (!pairs) return FV_E_MEMORY;
     FV_TRY(allocate(&j, err));
     for (size_t i = 0; i < j.n; i++) j.references[i] = (fv_text_span){pairs[i].text2, pairs[i].len2};
-    fv_translations t = {.n = j.n, .texts = j.written, .references = j.references, .losses = j.losses, .counts = j.counts, .seed = o->seed};
+    fv_translations t = {.n = j.n, .texts = j.written, .references = j.references, .losses = &j.losses, .seed = o->seed};
     FV_TRY(choose_cut(&t, o->bleu_words, err));
     FV_TRY(score_references(&j, &report->cut, err));
     FV_TRY(translate_all(&j, err));
@@ -115,8 +114,7 @@ fv_status fv_eval_translator(fv_report *report, fv_session *s, const fv_dataset 
     sign(report, &t);
 done:
     fv_arena_release(&j.arena);
-    fv_free(j.losses);
-    fv_free(j.counts);
+    fv_row_losses_release(&j.losses);
     fv_free(j.written);
     fv_free(j.references);
     fv_free(pairs);

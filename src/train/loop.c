@@ -193,14 +193,13 @@ static fv_status validate_job(fv_training *t, fv_job *job, verdict *v, fv_err *e
 {
     fv_status status = FV_OK;
     fv_report report = {0};
-    const fv_objective *o = job->objective;
-    FV_TRY(o->evaluate(t, job, &job->valid, false, &report, err));
+    const fv_judging by = job->objective->judging(job);
+    FV_TRY(job->objective->evaluate(t, job, &job->valid, false, &report, err));
     FV_TRY(fv_record_valid(&t->record, t->step, t->epoch, job->head->name, report.metrics, report.n_metrics, err));
-    double headline = fv_report_value(&report, o->headline(job));
-    if (t->n_jobs > 1) fv_training_say(t, "epoch %lld  %s: %s %.4f", (long long)t->epoch + 1, job->head->name, o->headline(job), headline);
-    double loss = fv_report_value(&report, o->tie_breaker(job));
+    double headline = fv_report_value(&report, by.headline), loss = fv_report_value(&report, by.tie_breaker);
+    if (t->n_jobs > 1) fv_training_say(t, "epoch %lld  %s: %s %.4f", (long long)t->epoch + 1, job->head->name, by.headline, headline);
     v->headline += headline / t->n_jobs;
-    v->value += (o->by_tie_breaker && o->by_tie_breaker(job) ? -loss : headline) / t->n_jobs;
+    v->value += (by.by_tie_breaker ? -loss : headline) / t->n_jobs;
     v->loss += loss / t->n_jobs;
 done:
     fv_metrics_release(&report);
@@ -218,7 +217,7 @@ static fv_status validate(fv_training *t, fv_err *err)
     bool best = keep_if_best(t, v.value, v.loss);
     t->valid_seconds = fv_now() - begun;
     fv_event event = blank_event(t, FV_EVENT_EPOCH);
-    event.metric = t->n_jobs > 1 ? "mean" : t->jobs[0].objective->headline(&t->jobs[0]);
+    event.metric = t->n_jobs > 1 ? "mean" : t->jobs[0].objective->judging(&t->jobs[0]).headline;
     event.value = v.headline;
     event.best = best;
     send(t, &event);

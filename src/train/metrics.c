@@ -1,9 +1,8 @@
 /* Figures of predictions, with bootstrap intervals.
  *
- * Reading files, running models and choosing which figure to watch are others'. Each row is first
- * boiled down to the few counts that it adds to (struct outcome), so that a resample is nothing but
- * sums over drawn rows: a thousand of them cost little. Each is one task of the pool with a stream
- * of chance of its own, so threads change nothing.
+ * Reading files, running models and choosing which figure to watch are others', drawing rows is bootstrap.c's. Each row is
+ * first boiled down to the few counts that it adds to (struct outcome), so that a resample is nothing but sums over drawn
+ * rows: a thousand of them cost little.
  *
  * The trap: figures of a resample may be undefined where those of all rows are not (a label that was
  * not drawn, a truth that became constant); every quotient has its own answer for that. */
@@ -12,14 +11,12 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "base/rng.h"
+#include "train/bootstrap.h"
 #include "train/metrics.h"
 
 enum {
-    N_RESAMPLES = 1000,
     N_BINS = 15, /* Guo et al. 2017 */
     N_CONFUSIONS = 20,
-    MAX_FIGURES = 5,
 };
 
 /* ---- Rows boiled down --------------------------------------------------------------------- */
@@ -208,96 +205,13 @@ static void figures_of_tally(const tally *sums, const outcomes *all, double *fig
     figures[4] = share(sums->loss, (double)sums->with_loss);
 }
 
-/* ---- Bootstrap ---------------------------------------------------------------------------- */
-
-/* Which rows a resample holds: all once, or as many drawn from chance. */
-static size_t draw(fv_rng *chance, size_t i, size_t n) { return chance ? (size_t)fv_rng_below(chance, n) : i; }
-
-/* Computes figures over the rows that `chance` draws, or over all rows once if it is NULL. */
-typedef void (*measure_fn)(const void *rows, fv_rng *chance, void *scratch, double *figures);
-
-typedef struct bootstrap {
-    measure_fn measure;
-    const void *rows;
-    const char *const *names; /* of the figures */
-    fv_rng chance;
-    char *scratch;        /* [threads] pieces */
-    size_t scratch_bytes; /* of a piece */
-    size_t n_figures;
-    double *figures;      /* [N_RESAMPLES, n_figures] */
-} bootstrap;
-
-static void resample(void *arg, int64_t task, int worker)
-{
-    const bootstrap *b = arg;
-    fv_rng chance = fv_rng_fork(&b->chance, (uint64_t)task);
-    b->measure(b->rows, &chance, b->scratch + (size_t)worker * b->scratch_bytes, b->figures + (size_t)task * b->n_figures);
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Between neighbours, linearly. */
-static double percentile(const double *sorted, size_t n, double part)
-{
-    double place = part * (double)(n - 1);
-    size_t below = (size_t)place;
-    if (below + 1 >= n) return sorted[n - 1];
-    return sorted[below] + (place - (double)below) * (sorted[below + 1] - sorted[below]);
-}
-
-static void interval(const bootstrap *b, size_t figure, double *column, fv_metric *metric)
-{
-    metric->low = metric->high = NAN;
-    for (size_t i = 0; i < N_RESAMPLES; i++) {
-        column[i] = b->figures[i * b->n_figures + figure];
-        if (isnan(column[i])) return; /* cannot be sorted */
-    }
-    qsort(column, N_RESAMPLES, sizeof *column, by_value);
-    metric->low = percentile(column, N_RESAMPLES, 0.025);
-    metric->high = percentile(column, N_RESAMPLES, 0.975);
-}
-
-static void measure_intervals(fv_report *report, bootstrap *b, fv_pool *pool)
-{
-    double column[N_RESAMPLES];
-    fv_pool_run(pool, N_RESAMPLES, resample, b);
-    for (size_t i = 0; i < b->n_figures; i++) interval(b, i, column, &report->metrics[i]);
-}
-
-/* Fills report->metrics: values over all rows, and their intervals. */
-static fv_status run_bootstrap(fv_report *report, bootstrap *b, const fv_predictions *p, fv_pool *pool, fv_err *err)
-{
-    fv_status status = FV_E_MEMORY;
-    double values[MAX_FIGURES];
-    size_t threads = pool ? (size_t)fv_pool_threads(pool) : 1;
-    b->chance = fv_rng_make(p->seed, "bootstrap");
-    b->scratch = fv_alloc_zero(threads, b->scratch_bytes, err);
-    b->figures = b->scratch ? fv_alloc_zero(N_RESAMPLES * b->n_figures, sizeof(double), err) : NULL;
-    report->metrics = b->figures ? fv_alloc_zero(b->n_figures, sizeof *report->metrics, err) : NULL;
-    if (!report->metrics) goto done;
-    status = FV_OK;
-    report->n_metrics = b->n_figures;
-    b->measure(b->rows, NULL, b->scratch, values);
-    for (size_t i = 0; i < b->n_figures; i++)
-        report->metrics[i] = (fv_metric){.name = b->names[i], .value = values[i], .low = values[i], .high = values[i]};
-    if (!p->values_only) measure_intervals(report, b, pool);
-done:
-    fv_free(b->scratch);
-    fv_free(b->figures);
-    return status;
-}
-
 static void measure_labels(const void *rows, fv_rng *chance, void *scratch, double *figures)
 {
     const outcomes *all = rows;
     tally sums = {.labels = scratch};
     for (int i = 0; i < all->n_labels; i++)
         for (int v = 0; v < N_VERDICTS; v++) sums.labels[i][v] = 0;
-    for (size_t i = 0; i < all->n; i++) tally_row(&sums, all, draw(chance, i, all->n));
+    for (size_t i = 0; i < all->n; i++) tally_row(&sums, all, fv_bootstrap_draw(chance, i, all->n));
     figures_of_tally(&sums, all, figures);
 }
 
@@ -390,14 +304,11 @@ static fv_status compute_labels(fv_report *report, const fv_predictions *p, fv_p
     fv_status status = FV_OK;
     outcomes all;
     FV_TRY(judge(&all, p, err));
-    bootstrap b = {
-        .measure = measure_labels,
-        .rows = &all,
-        .names = label_figures,
-        .scratch_bytes = (size_t)p->n_labels * sizeof(int64_t[N_VERDICTS]),
-        .n_figures = FV_COUNT(label_figures),
+    fv_bootstrap b = {
+        .measure = measure_labels, .rows = &all, .names = label_figures, .n_figures = FV_COUNT(label_figures),
+        .scratch_bytes = (size_t)p->n_labels * sizeof(int64_t[N_VERDICTS]), .seed = p->seed, .values_only = p->values_only,
     };
-    FV_TRY(run_bootstrap(report, &b, p, pool, err));
+    FV_TRY(fv_bootstrap_run(report, &b, pool, err));
     FV_TRY(score_labels(report, &all, p->names, err));
     if (p->kind == FV_LABELS_SINGLE) FV_TRY(find_confusions(report, &all, p->names, err));
 done:
@@ -430,7 +341,7 @@ static void measure_values(const void *rows, fv_rng *chance, void *scratch, doub
     const values *all = rows;
     double n = (double)all->n, t_sum = 0, p_sum = 0, tt = 0, pp = 0, tp = 0, error = 0;
     for (size_t i = 0; i < all->n; i++) {
-        size_t row = draw(chance, i, all->n);
+        size_t row = fv_bootstrap_draw(chance, i, all->n);
         double t = all->truth[row] - all->truth_mean, p = all->predicted[row] - all->predicted_mean;
         double off = all->truth[row] - all->predicted[row];
         t_sum += t, p_sum += p;
@@ -450,8 +361,10 @@ static fv_status compute_values(fv_report *report, const fv_predictions *p, fv_p
         all.truth_mean += p->values[i] / (double)p->n;
         all.predicted_mean += p->scores[i] / (double)p->n;
     }
-    bootstrap b = {.measure = measure_values, .rows = &all, .names = value_figures, .n_figures = FV_COUNT(value_figures)};
-    return run_bootstrap(report, &b, p, pool, err);
+    fv_bootstrap b = {
+        .measure = measure_values, .rows = &all, .names = value_figures, .n_figures = FV_COUNT(value_figures), .seed = p->seed, .values_only = p->values_only,
+    };
+    return fv_bootstrap_run(report, &b, pool, err);
 }
 
 /* ---- Entry -------------------------------------------------------------------------------- */

@@ -201,18 +201,15 @@ static void settle(fv_training *t, fv_job *job)
     job->settled = true;
 }
 
-static const char *headline(const fv_job *job)
+/* With a wide part the two are weighed anew at each look, and answer much alike in all epochs: which of them is right more
+ * often is soon a matter of chance, how sure they rightly are is less so. */
+static fv_judging judging(const fv_job *job)
 {
     fv_labels kind = job->head->kind;
-    return kind == FV_LABELS_SINGLE ? "accuracy" : kind == FV_LABELS_MULTI ? "micro_f1" : "r2";
+    const char *headline = kind == FV_LABELS_SINGLE ? "accuracy" : kind == FV_LABELS_MULTI ? "micro_f1" : "r2";
+    return (fv_judging){.headline = headline, .tie_breaker = kind == FV_LABELS_REGRESSION ? "mse" : "loss", .by_tie_breaker = job->head->has_wide};
 }
 
-static const char *tie_breaker(const fv_job *job) { return job->head->kind == FV_LABELS_REGRESSION ? "mse" : "loss"; }
-
-/* Weighed anew at each look, the two answer much alike in all epochs: which of them is right more often is
- * soon a matter of chance, how sure they rightly are is less so. */
-static bool by_loss(const fv_job *job) { return job->head->has_wide; }
-
 const fv_objective fv_objective_classify = {
-    .task = "classify", .encode = encode, .loss = build_loss, .evaluate = evaluate, .calibrate = calibrate, .settle = settle, .headline = headline, .tie_breaker = tie_breaker, .by_tie_breaker = by_loss,
+    .task = "classify", .encode = encode, .loss = build_loss, .evaluate = evaluate, .calibrate = calibrate, .settle = settle, .judging = judging,
 };

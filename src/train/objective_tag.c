@@ -76,18 +76,12 @@ static fv_status calibrate(fv_training *t, fv_job *job, fv_err *err)
     return FV_OK;
 }
 
-static const char *headline(const fv_job *job)
+static fv_judging judging(const fv_job *job)
 {
-    return fv_tags_have_spans(job->head->labels.names, job->head->labels.n) ? "f1" : "accuracy";
-}
-
-static const char *tie_breaker(const fv_job *job)
-{
-    (void)job;
-    return "loss";
+    return (fv_judging){.headline = fv_tags_have_spans(job->head->labels.names, job->head->labels.n) ? "f1" : "accuracy", .tie_breaker = "loss"};
 }
 
 const fv_objective fv_objective_tag = {
-    .task = "tag", .encode = encode, .loss = build_loss, .evaluate = evaluate, .calibrate = calibrate, .headline = headline,
-    .tie_breaker = tie_breaker, .splits = true,
+    .task = "tag", .encode = encode, .loss = build_loss, .evaluate = evaluate, .calibrate = calibrate, .judging = judging,
+    .splits = true,
 };

@@ -66,23 +66,21 @@ static fv_tensor *build_loss(fv_training *t, fv_job *job, const fv_batch *batch)
 static fv_status evaluate(fv_training *t, fv_job *job, fv_part *part, bool intervals, fv_report *report, fv_err *err)
 {
     fv_status status = FV_OK;
-    size_t n = part->pairs.rows.n;
-    double *losses = fv_alloc_zero(n, sizeof *losses, err);
-    int32_t *counts = losses ? fv_alloc_zero(n, sizeof *counts, err) : NULL;
-    if (!counts) { status = FV_E_MEMORY; goto done; }
-    FV_TRY(fv_pair_score(t->net.translator, t->infer_graph, &part->sampler, &job->pairs, losses, counts, NULL, NULL, err));
-    FV_TRY(fv_perplexity_compute(report, losses, counts, n, t->recipe.seed, intervals, t->pool, err));
+    fv_row_losses losses;
+    FV_TRY(fv_row_losses_init(&losses, part->pairs.rows.n, err));
+    FV_TRY(fv_pair_score(t->net.translator, t->infer_graph, &part->sampler, &job->pairs, losses.sums, losses.counts, NULL, NULL, err));
+    FV_TRY(fv_perplexity_compute(report, &losses, t->recipe.seed, intervals, t->pool, err));
 done:
-    fv_free(losses);
-    fv_free(counts);
+    fv_row_losses_release(&losses);
     return status;
 }
 
-static const char *headline(const fv_job *job) { (void)job; return "perplexity"; }
-static const char *tie_breaker(const fv_job *job) { (void)job; return "loss"; }
-static bool always(const fv_job *job) { (void)job; return true; }
+static fv_judging judging(const fv_job *job)
+{
+    (void)job;
+    return (fv_judging){.headline = "perplexity", .tie_breaker = "loss", .by_tie_breaker = true};
+}
 
 const fv_objective fv_objective_translate = {
-    .task = "translate", .encode = encode, .loss = build_loss, .evaluate = evaluate, .headline = headline, .tie_breaker = tie_breaker,
-    .by_tie_breaker = always, .draw_rows = draw_rows,
+    .task = "translate", .encode = encode, .loss = build_loss, .evaluate = evaluate, .judging = judging, .draw_rows = draw_rows,
 };

@@ -141,7 +141,7 @@ static bool put_mean(const fv_training *t, json_t *tree, const char *part)
     for (int i = 0; i < t->n_jobs; i++) {
         const fv_job *job = &t->jobs[i];
         const json_t *figures = json_object_get(json_array_get(json_object_get(tree, "heads"), (size_t)i), part);
-        const json_t *value = json_object_get(json_object_get(figures, job->objective->headline(job)), "value");
+        const json_t *value = json_object_get(json_object_get(figures, job->objective->judging(job).headline), "value");
         if (!value) return true; /* not every job has this part */
         sum += json_number_value(value);
     }

@@ -114,6 +114,13 @@ typedef struct fv_training {
     int stop;                        /* the callback asked for it */
 } fv_training;
 
+/* What a validation is judged by: names of figures. */
+typedef struct fv_judging {
+    const char *headline;    /* what people are told; the largest is best, unless the other decides alone */
+    const char *tie_breaker; /* between equals: the smallest is best */
+    bool by_tie_breaker;     /* it decides alone */
+} fv_judging;
+
 /* How one kind of job is learnt. */
 typedef struct fv_objective {
     const char *task;                /* how fovea.json and `fovea train` call it */
@@ -128,10 +135,8 @@ typedef struct fv_objective {
     fv_status (*calibrate)(fv_training *t, fv_job *job, fv_err *err);
     /* What remains to be done to the best weights once the validation part is scored; NULL: nothing. */
     void (*settle)(fv_training *t, fv_job *job);
-    /* The figure that decides which epoch is best, and the one that decides between equals. */
-    const char *(*headline)(const fv_job *job);
-    const char *(*tie_breaker)(const fv_job *job); /* smaller is better */
-    bool (*by_tie_breaker)(const fv_job *job);     /* whether that one decides alone; NULL: never */
+    /* Which epoch is best. */
+    fv_judging (*judging)(const fv_job *job);
     bool splits;                     /* a long text takes several rows instead of losing its end */
     /* Makes the training rows of job->epoch anew, within the bounds that the sampler found; NULL: they stay as they are. */
     fv_status (*draw_rows)(fv_training *t, fv_job *job, fv_err *err);

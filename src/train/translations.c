@@ -64,19 +64,6 @@ static fv_status judge(judged *all, fv_pool *pool, fv_err *err)
 
 /* ---- Figures ------------------------------------------------------------------------------ */
 
-static void measure_losses(const fv_translations *t, fv_rng *chance, double *figures)
-{
-    double loss = 0;
-    int64_t tokens = 0;
-    for (size_t i = 0; i < t->n; i++) {
-        size_t row = fv_bootstrap_draw(chance, i, t->n);
-        loss += t->losses[row];
-        tokens += t->counts[row];
-    }
-    figures[0] = tokens ? loss / (double)tokens : NAN; /* a resample may draw nothing but sentences without tokens */
-    figures[1] = exp(figures[0]);
-}
-
 static void measure(const void *rows, fv_rng *chance, void *scratch, double *figures)
 {
     (void)scratch;
@@ -92,7 +79,7 @@ static void measure(const void *rows, fv_rng *chance, void *scratch, double *fig
     figures[0] = fv_bleu_value(&sum.bleu, false);
     figures[1] = fv_bleu_value(&sum.bleu_lc, false);
     figures[2] = fv_chrf_value(&sum.chrf);
-    if (all->t->losses) measure_losses(all->t, chance ? &again : NULL, figures + 3);
+    if (all->t->losses) fv_perplexity_measure(all->t->losses, chance ? &again : NULL, NULL, figures + 3);
 }
 
 fv_status fv_translations_compute(fv_report *report, const fv_translations *t, fv_pool *pool, fv_err *err)

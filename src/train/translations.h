@@ -15,6 +15,7 @@
 
 #include "base/pool.h"
 #include "text/overlap.h"
+#include "train/perplexity.h"
 
 /* Everything is borrowed. */
 typedef struct fv_translations {
@@ -22,8 +23,7 @@ typedef struct fv_translations {
     const fv_text_span *texts;      /* [n] what the model wrote */
     const fv_text_span *references; /* [n] what a person wrote */
     fv_bleu_cut cut;
-    const double *losses;           /* [n] sum over a reference's tokens of -ln(probability), or NULL */
-    const int32_t *counts;          /* [n] tokens, with losses */
+    const fv_row_losses *losses;    /* of the references: -ln(probability) summed over their tokens; or NULL */
     uint64_t seed;                  /* of the intervals, which resample sentences */
     bool values_only;               /* no intervals. For a look between epochs */
 } fv_translations;

@@ -16,10 +16,9 @@ enum { N = 200 };
 static void words_count_alike(void **state)
 {
     (void)state;
-    const double losses[] = {1.5, 0, 7};
-    const int32_t counts[] = {1, 0, 4};
+    const fv_row_losses losses = {.sums = (double[]){1.5, 0, 7}, .counts = (int32_t[]){1, 0, 4}, .n = 3};
     fv_report report = {0};
-    assert_int_equal(fv_perplexity_compute(&report, losses, counts, 3, 1, false, NULL, NULL), FV_OK);
+    assert_int_equal(fv_perplexity_compute(&report, &losses, 1, false, NULL, NULL), FV_OK);
     assert_int_equal(report.rows, 3);
     assert_int_equal(report.n_metrics, 2);
     assert_string_equal(report.metrics[0].name, "loss");
@@ -34,26 +33,26 @@ static void words_count_alike(void **state)
 static void intervals_are_of_rows(void **state)
 {
     (void)state;
-    double losses[N];
-    int32_t counts[N];
+    fv_row_losses losses;
     fv_report report = {0};
-    for (int i = 0; i < N; i++) losses[i] = 2 + (i % 2 ? 0.5 : -0.5), counts[i] = 1;
-    assert_int_equal(fv_perplexity_compute(&report, losses, counts, N, 1, true, NULL, NULL), FV_OK);
+    assert_int_equal(fv_row_losses_init(&losses, N, NULL), FV_OK);
+    for (int i = 0; i < N; i++) losses.sums[i] = 2 + (i % 2 ? 0.5 : -0.5), losses.counts[i] = 1;
+    assert_int_equal(fv_perplexity_compute(&report, &losses, 1, true, NULL, NULL), FV_OK);
     double error = 0.5 / sqrt(N);
     const fv_metric *loss = &report.metrics[0], *perplexity = &report.metrics[1];
     assert_true(fabs((2 - loss->low) / (1.96 * error) - 1) < 0.15 && fabs((loss->high - 2) / (1.96 * error) - 1) < 0.15);
     assert_true(fabs(log(perplexity->low) - loss->low) < 1e-3 && fabs(log(perplexity->high) - loss->high) < 1e-3);
     fv_metrics_release(&report);
+    fv_row_losses_release(&losses);
 }
 
 static void without_words_there_is_nothing_to_judge(void **state)
 {
     (void)state;
-    const double losses[] = {0, 0};
-    const int32_t counts[] = {0, 0};
+    const fv_row_losses losses = {.sums = (double[]){0, 0}, .counts = (int32_t[]){0, 0}, .n = 2};
     fv_report report = {0};
     fv_err err = {0};
-    assert_int_equal(fv_perplexity_compute(&report, losses, counts, 2, 1, true, NULL, &err), FV_E_INPUT);
+    assert_int_equal(fv_perplexity_compute(&report, &losses, 1, true, NULL, &err), FV_E_INPUT);
     assert_string_equal(err.text, "no words to judge; expected a text that has some");
     assert_null(report.metrics);
 }

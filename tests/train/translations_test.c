@@ -16,8 +16,9 @@ enum { N = 90 };
 
 static char made[2 * N][64];
 static fv_text_span texts[N], references[N];
-static double losses[N];
+static double sums[N];
 static int32_t counts[N];
+static const fv_row_losses losses = {.sums = sums, .counts = counts, .n = N};
 
 /* Sentences of a few words, of which some are wrong, some in capitals. */
 static int make_texts(void **state)
@@ -33,7 +34,7 @@ static int make_texts(void **state)
         }
         texts[i] = (fv_text_span){made[2 * i], (size_t)at[0]};
         references[i] = (fv_text_span){made[2 * i + 1], (size_t)at[1]};
-        losses[i] = 0.25 * (i % 8);
+        sums[i] = 0.25 * (i % 8);
         counts[i] = 1 + i % 4;
     }
     return 0;
@@ -83,7 +84,7 @@ static void intervals(void **state)
     (void)state;
     fv_translations t = all();
     fv_pool *pool = fv_pool_new(3, NULL);
-    t.losses = losses, t.counts = counts;
+    t.losses = &losses;
     fv_report alone = compute(&t, NULL), together = compute(&t, pool);
     assert_int_equal(alone.n_metrics, 5);
     for (size_t i = 0; i < 5; i++) {
@@ -102,9 +103,9 @@ static void losses_by_token(void **state)
     double loss = 0;
     int64_t tokens = 0;
     fv_translations t = all();
-    t.losses = losses, t.counts = counts, t.values_only = true;
+    t.losses = &losses, t.values_only = true;
     fv_report report = compute(&t, NULL);
-    for (int i = 0; i < N; i++) loss += losses[i], tokens += counts[i];
+    for (int i = 0; i < N; i++) loss += sums[i], tokens += counts[i];
     assert_string_equal(report.metrics[3].name, "loss");
     assert_string_equal(report.metrics[4].name, "perplexity");
     assert_true(report.metrics[3].value == loss / (double)tokens);
