@@ -52,14 +52,26 @@ static bool has_file(const char *folder, const char *name)
     return fv_path_join(path, folder, name, NULL) == FV_OK && fv_file_exists(path);
 }
 
+/* Weights in several files; a name of theirs has no folder in it. */
+static bool add_shards(json_t *tree, const char *folder, const fv_model *m, fv_err *err)
+{
+    bool fine = true;
+    for (size_t i = 0; i < m->file.n_shards && fine; i++) {
+        const char *name = strrchr(m->file.shards[i].path, '/');
+        fine = !name || !has_file(folder, name + 1) || add_file(tree, folder, name + 1, err);
+    }
+    return fine;
+}
+
 static json_t *files_json(const char *folder, const fv_model *m, fv_err *err)
 {
-    static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.json", FV_SHORTLIST_FILE, "fovea.json"};
+    static const char *const names[] = {"config.json", "model.safetensors", "model.safetensors.index.json", "tokenizer.json", "vocab.txt", "modules.json", FV_SHORTLIST_FILE, "fovea.json"};
     json_t *tree = json_object();
     const char *name;
     bool fine = tree != NULL;
     if (!fine) FV_FAIL(err, FV_E_MEMORY, "%s: out of memory", folder);
     for (size_t i = 0; i < FV_COUNT(names) && fine; i++) fine = !has_file(folder, names[i]) || add_file(tree, folder, names[i], err);
+    if (fine) fine = add_shards(tree, folder, m, err);
     for (int i = 0; m->pair && fine && (name = fv_pair_tokenizer_file(m->pair, i)); i++) fine = !has_file(folder, name) || add_file(tree, folder, name, err);
     for (int i = 0; i < m->net.n_heads && fine; i++)
         if (m->net.heads[i].has_wide) fine = add_file(tree, folder, fv_wide_file_of(&m->net.heads[i]).name, err);
@@ -95,14 +107,33 @@ static json_t *encoder_json(const fv_model *m)
     static const char *const poolings[] = {"cls", "mean", "max"}, *const mixings[] = {"full", "uniform", "none"};
     json_int_t features = 0;
     for (int i = 0; i < m->net.n_heads; i++) features += (json_int_t)m->net.heads[i].wide.n;
-    return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I}",
-        "kind", "encoder", "layers", c->layers, "width", c->width, "heads", c->heads, "ffn", c->ffn, "max_len", c->max_len, "vocab", c->vocab,
+    return json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I}",
+        "kind", "encoder", "family", fv_family_of(c->family)->model_type, "layers", c->layers, "width", c->width, "heads", c->heads, "ffn", c->ffn, "max_len", c->max_len, "vocab", c->vocab,
         "activation", act_name(c->act), "norm", c->pre_norm ? "pre" : "post", "attention", c->article_attention ? "article" : "vaswani", "mixing", mixings[c->mixing],
         "positions", c->sinusoidal ? "sinusoidal" : "learned", "pooling", poolings[c->pooling], "parameters", count_parameters(&m->net.encoder.params),
         "wide_features", features);
 }
 
 static json_t *architecture_json(const fv_model *m) { return m->net.translator ? translator_json(m->net.translator) : encoder_json(m); }
+
+static json_t *prompts_json(const fv_sentence *s)
+{
+    json_t *list = json_array();
+    const char *name;
+    json_t *text;
+    bool fine = list;
+    json_object_foreach(s->prompts, name, text) fine = fine && json_array_append_new(list, json_string(name)) == 0;
+    return whole(list, fine);
+}
+
+/* How vectors of texts are made; NULL for a translator, which makes none. */
+static json_t *embedding_json(const fv_model *m)
+{
+    const fv_sentence *s = &m->sentence;
+    if (m->net.translator) return NULL;
+    return json_pack("{s:i, s:s, s:i, s:b, s:i, s:o}", "numbers", fv_model_embedding_size(m), "pooling", fv_pooling_name(s->pooling), "dense_layers", s->n_dense,
+        "unit_length", s->normalise, "max_len", m->max_len, "prompts", prompts_json(s));
+}
 
 static json_t *labels_json(const fv_head *head)
 {
@@ -157,9 +188,9 @@ static json_t *describe(const char *folder, const fv_model *m, fv_err *err)
 {
     json_t *files = files_json(folder, m, err), *record = files ? load_record(folder, err) : NULL;
     if (!files || !record) return json_decref(files), NULL;
-    json_t *tree = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "folder", folder, "architecture", architecture_json(m), "tokenizer", tokenizer_json(m),
-        "training", record, "files", files, "tensors", tensors_json(&m->file));
-    if (tree && put_heads(tree, m)) return tree;
+    json_t *tree = json_pack("{s:s, s:o, s:o, s:o*, s:o, s:o, s:o}", "folder", folder, "architecture", architecture_json(m), "tokenizer", tokenizer_json(m),
+        "embedding", embedding_json(m), "training", record, "files", files, "tensors", tensors_json(&m->file));
+    if (tree && put_heads(tree, m) && (m->net.translator || json_object_get(tree, "embedding"))) return tree;
     json_decref(tree);
     FV_FAIL(err, FV_E_MEMORY, "%s: out of memory", folder);
     return NULL;

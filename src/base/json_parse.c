@@ -1,5 +1,6 @@
 /* JSON (RFC 8259) to a jansson tree, from files of strangers: depth is bounded, keys are told once, text is
- * UTF-8 without NUL, numbers fit into 64 bits (whole ones that do not are taken as real), and what is wrong is named with line and column.
+ * UTF-8 without NUL, numbers fit into 64 bits (whole ones that do not are taken as real), and what is wrong is
+ * named with line and column.
  *
  * jansson's own parser is left out because it is not safe when memory runs out: its lexer does not see that a
  * byte of a string could not be kept, and then reads and writes past the end. Its values are safe, and their

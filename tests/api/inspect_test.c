@@ -67,6 +67,26 @@ static void a_translator_is_described(void **state)
     }
 }
 
+/* How it makes vectors stands beside what it is. */
+static void a_sentence_encoder_is_described(void **state)
+{
+    (void)state;
+    fv_err err = {0};
+    char *text = fv_model_inspect("tests/golden/encoders/sentence", &err);
+    if (!text) fail_msg("%s", err.text);
+    json_t *tree = fv_json_parse(text, strlen(text), "inspect", &err);
+    assert_string_equal(json_string_value(at(tree, "architecture", "family")), "bert");
+    assert_int_equal(json_integer_value(at(tree, "embedding", "numbers")), 10);
+    assert_string_equal(json_string_value(at(tree, "embedding", "pooling")), "mean");
+    assert_int_equal(json_integer_value(at(tree, "embedding", "dense_layers")), 1);
+    assert_true(json_is_true(at(tree, "embedding", "unit_length")));
+    assert_int_equal(json_integer_value(at(tree, "embedding", "max_len")), 20);
+    assert_int_equal(json_array_size(at(tree, "embedding", "prompts")), 3);
+    assert_non_null(at(tree, "files", "modules.json"));
+    json_decref(tree);
+    free(text);
+}
+
 static void what_is_no_model_is_refused(void **state)
 {
     (void)state;
@@ -101,6 +121,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_folder_is_described),
         cmocka_unit_test(a_translator_is_described),
+        cmocka_unit_test(a_sentence_encoder_is_described),
         cmocka_unit_test(what_is_no_model_is_refused),
         cmocka_unit_test(lack_of_memory_is_told),
     };
