@@ -108,6 +108,9 @@ void fv_parts_free(fv_parts *parts);
 
 /* ---- Running ------------------------------------------------------------------------------ */
 
+/* Bytes that rules may make of a text of `len` bytes: more than any that means well, and no more than memory bears. */
+static inline size_t fv_parts_most(size_t len) { return ((size_t)4 << 20) + 32 * len; }
+
 fv_status fv_parts_normalize(fv_normalized *to, const fv_parts *parts, const char *text, size_t len, uint32_t base, fv_err *err);
 /* What a call leaves in `to` for the next: release with it. */
 void fv_parts_room_free(struct fv_parts_room *room);
@@ -123,6 +126,7 @@ typedef struct fv_cutting {
     size_t n, n_more, capacity, more_capacity;
     pcre2_match_data *match;
     bool first; /* the text is where the input begins */
+    size_t most; /* bytes that it may become */
 } fv_cutting;
 
 fv_status fv_parts_split(fv_cutting *c, const fv_parts *parts, const char *text, size_t len, bool first, fv_err *err);
@@ -138,6 +142,7 @@ typedef struct fv_strings {
     fv_buf text, next;
     fv_cut *items, *more;
     size_t n, n_more, capacity, more_capacity;
+    size_t most; /* bytes that they may become */
     pcre2_match_data *match;
 } fv_strings;
 

@@ -5,14 +5,13 @@
 
 #include "text/parts.h"
 
-#define TEXT_MAX ((size_t)1 << 30)
 #define BROKEN "\xef\xbf\xbd"
 
 /* ---- Strings ------------------------------------------------------------------------------ */
 
 static fv_status add_bytes(fv_strings *s, const char *bytes, size_t n, fv_err *err)
 {
-    if (s->next.len + n > TEXT_MAX) return FV_FAIL(err, FV_E_INPUT, "the tokenizer's decoder makes more than %zu bytes of these ids", TEXT_MAX);
+    if (s->next.len + n > s->most) return FV_FAIL(err, FV_E_INPUT, "the tokenizer's decoder makes more than %zu bytes of these ids", s->most);
     return fv_buf_add(&s->next, bytes, n, err);
 }
 
@@ -368,8 +367,9 @@ fv_status fv_parts_decode(const fv_tokenizer *t, const int32_t *ids, size_t n, f
 {
     fv_status status = FV_OK;
     const fv_part_list *list = &t->parts->decoders;
-    fv_strings s = {0};
+    fv_strings s = {.most = SIZE_MAX};
     FV_TRY(add_tokens(&s, t, ids, n, err));
+    s.most = fv_parts_most(s.text.len);
     for (size_t i = 0; i < list->n; i++) {
         FV_TRY(fv_buf_reserve(&s.next, 1, err));
         FV_TRY(list->items[i].kind->decode(&list->items[i], &s, err));

@@ -5,18 +5,18 @@
  * texts are the definition: hence Precompiled is not charsmap.c's normaliser, but the library's, which looks at clusters of
  * characters and takes the shortest entry of the table instead of the longest.
  *
- * The trap: rules that insert can blow a text up; TEXT_MAX bounds what comes out. */
+ * The trap: rules that insert can blow a text up; fv_parts_most bounds what comes out. */
 #include <string.h>
 #include <utf8proc.h>
 
 #include "text/parts.h"
 
-#define TEXT_MAX ((size_t)1 << 30)
 #define CLUSTER_MAX 6 /* longer clusters are looked up character by character */
 #define CHARSMAP_MAX ((size_t)16 << 20)
 #define REPLACEMENT "\xef\xbf\xbd"
 
 typedef struct fv_parts_room {
+    size_t most; /* bytes that the text may become */
     fv_normalized other;
     pcre2_match_data *match;
 } fv_parts_room;
@@ -33,7 +33,7 @@ static fv_status put(fv_normalized *to, const char *bytes, size_t n, size_t begi
 {
     fv_status status;
     if (n == 0) return FV_OK;
-    if (to->text.len + n > TEXT_MAX) return FV_FAIL(err, FV_E_INPUT, "the tokenizer's normalizer makes more than %zu bytes of this text: cut it", TEXT_MAX);
+    if (to->text.len + n > to->room->most) return FV_FAIL(err, FV_E_INPUT, "the tokenizer's normalizer makes more than %zu bytes of this text", to->room->most);
     status = fv_normalized_span(to, (uint32_t)begin, (uint32_t)end, false, err);
     return status == FV_OK ? fv_buf_add(&to->text, bytes, n, err) : status;
 }
@@ -351,6 +351,7 @@ done:
 fv_status fv_parts_normalize(fv_normalized *to, const fv_parts *parts, const char *text, size_t len, uint32_t base, fv_err *err)
 {
     if (!to->room && !(to->room = fv_alloc_zero(1, sizeof *to->room, err))) return FV_E_MEMORY;
+    to->room->most = fv_parts_most(len);
     fv_status status = make_valid(to, text, len, base, err);
     for (size_t i = 0; i < parts->normalizers.n && status == FV_OK; i++) status = run_part(&parts->normalizers.items[i], to, err);
     return status;

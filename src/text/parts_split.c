@@ -7,7 +7,6 @@
 
 #include "text/parts.h"
 
-#define TEXT_MAX ((size_t)1 << 30)
 #define LENGTH_MOST 1000000
 
 /* ---- Cutting ------------------------------------------------------------------------------ */
@@ -194,7 +193,7 @@ static fv_status keep(fv_cutting *c, size_t from, size_t to, fv_err *err)
 
 static fv_status put(fv_cutting *c, const char *bytes, size_t begin, size_t end, fv_err *err)
 {
-    if (c->next.text.len > TEXT_MAX) return FV_FAIL(err, FV_E_INPUT, "the tokenizer's pre_tokenizer makes more than %zu bytes of this text: cut it", TEXT_MAX);
+    if (c->next.text.len > c->most) return FV_FAIL(err, FV_E_INPUT, "the tokenizer's pre_tokenizer makes more than %zu bytes of this text", c->most);
     fv_status status = fv_normalized_span(&c->next, (uint32_t)begin, (uint32_t)end, false, err);
     return status == FV_OK ? fv_buf_puts(&c->next.text, bytes, err) : status;
 }
@@ -419,6 +418,7 @@ fv_status fv_parts_split(fv_cutting *c, const fv_parts *parts, const char *text,
 {
     fv_status status = FV_OK;
     c->first = first;
+    c->most = fv_parts_most(len);
     c->n_more = c->text.n_spans = 0;
     c->text.data = text;
     c->text.len = len;
