@@ -91,5 +91,9 @@ fv_status fv_head_from_config(fv_head *head, const json_t *tree, const char *whe
             status = FV_FAIL(err, FV_E_FORMAT, "%s: tie_word_embeddings is false: an output matrix of its own; not supported", where);
     } else status = FV_FAIL(err, FV_E_FORMAT, "%s: architectures is %s; supported: …Model, …ForSequenceClassification, …ForTokenClassification, …ForMaskedLM", where, fv_show(&shown, name, strlen(name)));
     fv_head_count_outputs(head);
+    if (status != FV_OK) {
+        fv_head_release(head);
+        *head = (fv_head){0};
+    }
     return status;
 }

@@ -121,7 +121,7 @@ double fv_infer_temperature(const float *logits, const int32_t *truth, size_t n,
 json_t *fv_model_config_json(const fv_network *net, fv_err *err);
 fv_status fv_head_to_json(const fv_head *head, json_t *tree, fv_err *err);
 fv_status fv_head_from_json(fv_head *head, const json_t *tree, const char *where, fv_err *err);
-/* The same from another program's config.json. */
+/* The same from another program's config.json; a head of nothing on failure. */
 fv_status fv_head_from_config(fv_head *head, const json_t *tree, const char *where, fv_err *err);
 /* What a cross-encoder's score goes through: the name of a class of PyTorch. */
 fv_status fv_head_activate(fv_head *head, const char *activation, const char *where, fv_err *err);
