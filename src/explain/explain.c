@@ -33,10 +33,13 @@ static fv_status check(const fv_session *s, const fv_explain_options *o, fv_err 
 
 /* ---- The text ---- */
 
-static fv_status encode(fv_explaining *x, int64_t *cut, fv_err *err)
+/* RoBERTa's tokenizer gives both texts of a pair one type. Its model does not read types, so they may tell the texts apart here. */
+fv_status fv_explain_encode(fv_explaining *x, int64_t *cut, fv_err *err)
 {
     const fv_model *m = x->session->model;
-    return fv_prepare_one(&x->encoding, m->tokenizer, m->max_len, &x->text, cut, err);
+    fv_status status = fv_prepare_one(&x->encoding, m->tokenizer, m->max_len, &x->text, cut, err);
+    if (status == FV_OK && m->net.encoder.config.family != FV_FAMILY_BERT) fv_prepare_halves(&x->encoding);
+    return status;
 }
 
 /* How far whole words of a part are read. */
@@ -56,7 +59,7 @@ static fv_status read_text(fv_explaining *x, const fv_text *text, fv_explanation
     fv_status status = FV_OK;
     int64_t cut = 0;
     x->text = fv_units_measured(text);
-    FV_TRY(encode(x, &cut, err));
+    FV_TRY(fv_explain_encode(x, &cut, err));
     FV_TRY(fv_units_find(&x->units, &x->text, err));
     if (cut) {
         e->cut = true;
@@ -67,7 +70,7 @@ static fv_status read_text(fv_explaining *x, const fv_text *text, fv_explanation
     }
     if (!x->text.len) x->text.text = ""; /* a length of 0 means "up to the zero byte" */
     if (x->text.text2 && !x->text.len2) x->text.text2 = "";
-    if (cut) FV_TRY(encode(x, &cut, err));
+    if (cut) FV_TRY(fv_explain_encode(x, &cut, err));
     FV_TRY(fv_shares_find(&x->shares, &x->units, &x->encoding, err));
     e->read[0] = (uint32_t)x->text.len, e->read[1] = (uint32_t)x->text.len2;
 done:

@@ -77,6 +77,9 @@ typedef struct fv_explaining {
     fv_arena arena;       /* of texts in work */
 } fv_explaining;
 
+/* The encoding of the text, whose types say which text of a pair a token is of; cut, and counted in *cut, if it was longer than the model. */
+fv_status fv_explain_encode(fv_explaining *explaining, int64_t *cut, fv_err *err);
+
 /* ---- rollout.c ---- */
 
 /* weights [n words], sum 1. */

@@ -188,7 +188,7 @@ fv_status fv_attention_words(fv_session *s, const fv_text *text, const fv_word *
     double *weights = NULL;
     *n = 0;
     if (s->head->kind == FV_LABELS_TEXT) return FV_FAIL(err, FV_E_ARGUMENT, "%s gives texts no labels: %s", s->model->folder, fv_labels_does(s->head->kind));
-    FV_TRY(fv_prepare_one(&x.encoding, s->model->tokenizer, s->model->max_len, &x.text, &s->cut, err));
+    FV_TRY(fv_explain_encode(&x, &s->cut, err));
     FV_TRY(fv_units_find(&x.units, &x.text, err));
     FV_TRY(fv_shares_find(&x.shares, &x.units, &x.encoding, err));
     weights = fv_alloc_zero(x.units.n + 1, sizeof *weights, err);

@@ -81,6 +81,8 @@ fv_status fv_prepare_rows(fv_token_rows *rows, const fv_tokenizer *tokenizer, in
 fv_status fv_prepare_one(fv_encoding *encoding, const fv_tokenizer *tokenizer, int max_len, const fv_text *text, int64_t *cut, fv_err *err);
 /* The rows of a dataset as texts, borrowed from it; fv_free the array. NULL when out of memory. */
 fv_text *fv_prepare_texts(const fv_dataset *data, fv_err *err);
+/* Types that say which text a token is of, whatever the tokenizer's file made of them; for models that do not read types. */
+void fv_prepare_halves(fv_encoding *encoding);
 /* One encoding cut in place. True if it was longer. */
 bool fv_prepare_cut(fv_encoding *encoding, int max_len);
 

@@ -57,6 +57,12 @@ bool fv_prepare_cut(fv_encoding *e, int max_len)
     return true;
 }
 
+void fv_prepare_halves(fv_encoding *e)
+{
+    halves h = {0};
+    for (size_t i = 0; i < e->n; i++) e->types[i] = (uint8_t)half_of(&h, e, i);
+}
+
 static fv_status add_row(fv_token_rows *rows, size_t *capacity, const fv_encoding *e, size_t row, fv_err *err)
 {
     fv_status status = FV_OK;

@@ -80,6 +80,9 @@ static void types_need_not_tell_texts_apart(void **state)
     assert_true(fv_prepare_cut(&e, 9));
     assert_int_equal(e.n, FV_COUNT(expected));
     assert_memory_equal(e.ids, expected, sizeof expected);
+    static const uint8_t halves[] = {0, 0, 0, 0, 1, 1, 1, 1, 1};
+    fv_prepare_halves(&e);
+    assert_memory_equal(e.types, halves, sizeof halves);
 }
 
 static void the_longer_of_a_pair_is_cut_first(void **state)
