@@ -43,6 +43,7 @@ fv_status fv_safetensors_open(fv_safetensors *file, const char *path, fv_err *er
 fv_status fv_safetensors_open_folder(fv_safetensors *file, const char *folder, fv_err *err);
 const fv_st_tensor *fv_safetensors_find(const fv_safetensors *file, const char *name); /* NULL if missing */
 const char *fv_safetensors_meta(const fv_safetensors *file, const char *key);           /* NULL if missing */
+void fv_safetensors_rest(const fv_safetensors *file); /* fv_file_rest, of all files */
 void fv_safetensors_close(fv_safetensors *file);
 
 /* Writes tensors in the given order (the spec's alignment: header padded with spaces to 8 bytes;

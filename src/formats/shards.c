@@ -93,6 +93,12 @@ done:
     return status;
 }
 
+void fv_safetensors_rest(const fv_safetensors *file)
+{
+    fv_file_rest(&file->map);
+    for (size_t i = 0; i < file->n_shards; i++) fv_file_rest(&file->shards[i].map);
+}
+
 static bool has(const char *folder, const char *name)
 {
     char path[FV_PATH_MAX];

@@ -199,7 +199,9 @@ static fv_status open_all(fv_model *m, fv_err *err)
     for (int i = 0; i < m->net.n_heads; i++) FV_TRY(open_wide(m, &m->net.heads[i], &m->wide_files[i], err));
     FV_TRY(open_tokenizer(m, err));
     if (!m->net.translator) FV_TRY(open_sentence(m, err));
-    if (!m->net.translator) FV_TRY(fv_params_pack(&m->net.encoder.params, pool, err)); /* a translator's session says how */
+    if (m->net.translator) return FV_OK; /* its session says how weights are packed */
+    FV_TRY(fv_params_pack(&m->net.encoder.params, pool, err));
+    fv_safetensors_rest(&m->file); /* packed matrices are not read again */
 done:
     return status;
 }
