@@ -359,7 +359,7 @@ fv_tokenizer *fv_folder_open(const char *path, fv_err *err)
     FV_TRY(load_config(&f));
     FV_TRY(load(&f, "config.json", &f.model));
     FV_TRY(merges ? join_bpe(&f) : join_sentencepiece(&f, sentencepiece_in(path)));
-    t = fv_json_tokenizer(f.tree, f.where, err);
+    t = fv_json_tokenizer(f.tree, false, f.where, err);
 done:
     json_decref(f.tree);
     json_decref(f.config);

@@ -6,9 +6,29 @@
 
 #define SCORE_MOST 1e6 /* so that no sum over a text overflows */
 
+/* A score as the Hugging Face library reads it: digits as a whole number, divided by a power of ten. With more digits than
+ * a double holds that rounds twice, and may end one step beside the nearest double. Of two cuts whose scores are the same
+ * sums in another order, such a step decides. */
+static double read_there(double score)
+{
+    char text[FV_DOUBLE_TEXT];
+    uint64_t digits = 0;
+    double power = 1;
+    bool fraction = false;
+    const char *p = fv_double_text(score, text);
+    for (p += *p == '-'; *p; p++) {
+        if (*p == '.') { fraction = true; continue; }
+        if (*p < '0' || *p > '9') return score; /* an exponent: so small that no cut hangs on it */
+        digits = 10 * digits + (uint64_t)(*p - '0');
+        if (fraction) power *= 10; /* exact up to 1e22, and there are 17 digits at most behind some zeros */
+    }
+    return copysign((double)digits / power, score);
+}
+
 /* An object of ids, as other models have it, so that they are named in one place. */
 static fv_status list_pieces(const fv_json_source *s, const json_t *list, json_t *vocab)
 {
+    fv_unigram *u = &s->t->unigram;
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *item = json_array_get(list, i), *text = json_array_get(item, 0), *score = json_array_get(item, 1);
         if (json_array_size(item) != 2 || !json_is_string(text) || !json_is_number(score))
@@ -17,7 +37,10 @@ static fv_status list_pieces(const fv_json_source *s, const json_t *list, json_t
         if (json_object_get(vocab, json_string_value(text))) return fv_json_refuse_item(s, "model.vocab", i, "[0]", text, "each token once");
         if (json_object_set_new(vocab, json_string_value(text), json_integer((json_int_t)i)) != 0)
             return FV_FAIL(s->err, FV_E_MEMORY, "%s: out of memory for the vocabulary", s->where);
-        s->t->unigram.scores[i] = json_number_value(score);
+        u->scores[i] = json_number_value(score);
+        if (!u->written) continue;
+        u->written[i] = u->scores[i];
+        u->scores[i] = read_there(u->scores[i]);
     }
     return FV_OK;
 }
@@ -31,7 +54,8 @@ static fv_status read_pieces(const fv_json_source *s, const json_t *list, const 
     json_t *vocab = json_object();
     u->n_scores = (int32_t)n;
     u->scores = fv_arena_alloc(&s->t->arena, n * sizeof *u->scores, s->err);
-    if (!vocab || !u->scores) { status = FV_FAIL(s->err, FV_E_MEMORY, "%s: out of memory for the vocabulary", s->where); goto done; }
+    if (s->from_text) u->written = fv_arena_alloc(&s->t->arena, n * sizeof *u->written, s->err);
+    if (!vocab || !u->scores || (s->from_text && !u->written)) { status = FV_FAIL(s->err, FV_E_MEMORY, "%s: out of memory for the vocabulary", s->where); goto done; }
     FV_TRY(list_pieces(s, list, vocab));
     FV_TRY(fv_json_read_tokens(s, vocab, added));
 done:

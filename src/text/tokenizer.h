@@ -311,12 +311,13 @@ typedef enum fv_prepend { FV_PREPEND_ALWAYS, FV_PREPEND_FIRST, FV_PREPEND_NEVER 
 
 typedef struct fv_unigram {
     double *scores; /* [n_scores] log probabilities; the tokenizer's arena holds them */
+    double *written; /* the same as the file has them, for saving; NULL: they are alike */
     int32_t n_scores;
     int32_t unk;    /* -1: none */
     bool byte_fallback, has_bytes;
     fv_prepend prepend; /* FV_META before a text (always), before the input (first) */
     bool whole;         /* a text is one piece: it is not cut before each FV_META */
-    bool single;        /* sums are rounded to float, as SentencePiece's are: ties fall alike */
+    bool single;        /* sums are rounded to float, as SentencePiece's are */
     int32_t byte_ids[256];
     double unk_score;
     fv_trie trie;

@@ -239,9 +239,9 @@ done:
     return status;
 }
 
-fv_tokenizer *fv_json_tokenizer(json_t *tree, const char *where, fv_err *err)
+fv_tokenizer *fv_json_tokenizer(json_t *tree, bool from_text, const char *where, fv_err *err)
 {
-    fv_json_source s = {.where = where, .t = fv_tokenizer_new(err), .err = err};
+    fv_json_source s = {.where = where, .t = fv_tokenizer_new(err), .err = err, .from_text = from_text};
     if (s.t && read_tree(&s, tree) != FV_OK) {
         fv_tokenizer_close(s.t);
         s.t = NULL;
@@ -252,7 +252,7 @@ fv_tokenizer *fv_json_tokenizer(json_t *tree, const char *where, fv_err *err)
 /* Takes the tree over, which is NULL if reading it failed. */
 static fv_tokenizer *from_tree(json_t *tree, const char *where, fv_err *err)
 {
-    fv_tokenizer *t = tree ? fv_json_tokenizer(tree, where, err) : NULL;
+    fv_tokenizer *t = tree ? fv_json_tokenizer(tree, true, where, err) : NULL;
     json_decref(tree);
     return t;
 }

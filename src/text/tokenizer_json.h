@@ -22,6 +22,7 @@ typedef struct fv_json_source {
     const char *where;
     fv_tokenizer *t;
     fv_err *err;
+    bool from_text; /* its numbers were read from digits (json_unigram.c) */
 } fv_json_source;
 
 #define FV_TOKENIZER_FILE "tokenizer.json"
@@ -45,8 +46,9 @@ bool fv_json_is_off(const json_t *value);
 /* Names all tokens: those of `vocab`, an object of ids, and added ones. */
 fv_status fv_json_read_tokens(const fv_json_source *s, json_t *vocab, const json_t *added);
 
-/* What the tree of a tokenizer.json makes, which is the caller's still; its vocabulary and merges may be taken out of it. */
-fv_tokenizer *fv_json_tokenizer(json_t *tree, const char *where, fv_err *err);
+/* What the tree of a tokenizer.json makes, which is the caller's still; its vocabulary and merges may be taken out of it.
+ * `from_text`: it was read from a file, not put together. */
+fv_tokenizer *fv_json_tokenizer(json_t *tree, bool from_text, const char *where, fv_err *err);
 
 /* ---- The models: json_words.c, json_unigram.c, json_bpe.c --------------------------------- */
 

@@ -144,8 +144,9 @@ static json_t *write_wordpiece(const fv_tokenizer *t)
 static json_t *write_scores(const fv_tokenizer *t)
 {
     json_t *list = json_array();
+    const double *scores = t->unigram.written ? t->unigram.written : t->unigram.scores;
     for (int32_t id = 0; id < t->unigram.n_scores; id++) {
-        if (json_array_append_new(list, json_pack("[s, f]", t->tokens[id].text, t->unigram.scores[id])) != 0) {
+        if (json_array_append_new(list, json_pack("[s, f]", t->tokens[id].text, scores[id])) != 0) {
             json_decref(list);
             return NULL;
         }
