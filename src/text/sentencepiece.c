@@ -10,7 +10,6 @@
 #include "text/sentencepiece.h"
 
 #define UNKNOWN_COSTS 10 /* below the least probable piece */
-#define USER_COSTS 0.1   /* so little that such a piece is always chosen */
 #define UNK_SURFACE " \xe2\x81\x87 "
 #define BROKEN "\xef\xbf\xbd"
 
@@ -53,17 +52,13 @@ static fv_status find_bytes(fv_tokenizer *t, const char *where, fv_err *err)
     return FV_OK;
 }
 
-/* The lowest and the highest score of normal pieces; the format's own bounds where there are none. */
-static void score_range(const fv_tokenizer *t, float *least, float *most)
+/* Of normal pieces; the format's own bound where there are none. */
+static float least_score(const fv_tokenizer *t)
 {
-    *least = FLT_MAX;
-    *most = FLT_MIN;
-    for (int32_t id = 0; id < t->n; id++) {
-        if (t->sp->types[id] != FV_PIECE_NORMAL) continue;
-        float score = (float)t->unigram.scores[id];
-        if (score < *least) *least = score;
-        if (score > *most) *most = score;
-    }
+    float least = FLT_MAX;
+    for (int32_t id = 0; id < t->n; id++)
+        if (t->sp->types[id] == FV_PIECE_NORMAL && (float)t->unigram.scores[id] < least) least = (float)t->unigram.scores[id];
+    return least;
 }
 
 /* Pieces that texts may hold. Merging reads the scores as the file gave them. */
@@ -71,8 +66,7 @@ static fv_status index_pieces(fv_tokenizer *t, fv_err *err)
 {
     fv_status status = FV_OK;
     fv_unigram *u = &t->unigram;
-    float least, most;
-    score_range(t, &least, &most);
+    float least = least_score(t);
     u->unk_score = least == FLT_MAX ? -UNKNOWN_COSTS : least - UNKNOWN_COSTS;
     for (int32_t id = 0; id < t->n; id++) {
         const char *text = t->tokens[id].text;
@@ -80,7 +74,7 @@ static fv_status index_pieces(fv_tokenizer *t, fv_err *err)
         bool user = t->sp->types[id] == FV_PIECE_USER;
         if (user) FV_TRY(fv_trie_add(&t->sp->user, text, len, id, err));
         if (t->sp->bpe) continue;
-        if (user) u->scores[id] = (float)len * most - USER_COSTS;
+        if (user) u->scores[id] = 0; /* certain: it is always chosen */
         if (user || t->sp->types[id] == FV_PIECE_NORMAL) FV_TRY(fv_trie_add(&u->trie, text, len, id, err));
     }
 done:

@@ -45,16 +45,10 @@ void fv_unigram_release(fv_unigram *u)
     fv_trie_release(&u->trie);
 }
 
-/* SentencePiece keeps sums as floats, but compares the new one before it is rounded: so do we, for ties to fall alike. */
 static void offer(const fv_unigram *u, node *to, double score, size_t from, int32_t id)
 {
-    if (to->score < score) *to = (node){u->single ? (float)score : score, (uint32_t)from, id};
-}
-
-static double unknown_score(const fv_unigram *u, double before)
-{
-    double score = before + u->unk_score;
-    return u->single ? (float)score : score;
+    if (u->single) score = (float)score;
+    if (to->score < score) *to = (node){score, (uint32_t)from, id};
 }
 
 /* Tokens that begin at `at`, and the unknown token if none is its one character. */
@@ -69,7 +63,7 @@ static void extend(const fv_unigram *u, node *nodes, const char *piece, size_t l
         offer(u, &nodes[i + 1], nodes[at].score + u->scores[id], at, id);
         single |= i + 1 == at + char_len;
     }
-    if (!single) offer(u, &nodes[at + char_len], unknown_score(u, nodes[at].score), at, u->unk);
+    if (!single) offer(u, &nodes[at + char_len], nodes[at].score + u->unk_score, at, u->unk);
 }
 
 static void find_best(const fv_unigram *u, node *nodes, const char *piece, size_t len)
