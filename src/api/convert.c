@@ -31,7 +31,7 @@ typedef struct job {
 static const char record_name[] = "fovea.json", weights_name[] = "model.safetensors", config_name[] = "config.json";
 
 /* What a model folder may have beside weights, config.json and the record; of CTranslate2's, what is of use to us comes along, too. */
-static const char *const beside[] = {"tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "target_vocab.json", "source.spm", "target.spm", FV_SHORTLIST_FILE};
+static const char *const beside[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "target_vocab.json", "source.spm", "target.spm", FV_SHORTLIST_FILE};
 static const char *const pieces[] = {"source.spm", "target.spm"};
 
 enum { MAX_COPIED_BYTES = 1 << 30, MAX_JSON_BYTES = 64 << 20 };

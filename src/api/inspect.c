@@ -65,7 +65,7 @@ static bool add_shards(json_t *tree, const char *folder, const fv_model *m, fv_e
 
 static json_t *files_json(const char *folder, const fv_model *m, fv_err *err)
 {
-    static const char *const names[] = {"config.json", "model.safetensors", "model.safetensors.index.json", "tokenizer.json", "vocab.txt", "modules.json", FV_SHORTLIST_FILE, "fovea.json"};
+    static const char *const names[] = {"config.json", "model.safetensors", "model.safetensors.index.json", "tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "modules.json", FV_SHORTLIST_FILE, "fovea.json"};
     json_t *tree = json_object();
     const char *name;
     bool fine = tree != NULL;
