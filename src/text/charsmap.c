@@ -2,12 +2,14 @@
  * made visible. It gives what the sentencepiece library gives, byte for byte, and knows where each byte came from.
  *
  * Tables come from files, so every step in one is checked; they are made in charsmap_make.c. The trap: a table could
- * blow a text up without bound, hence REPLACEMENT_MAX. */
+ * blow a text up without bound, hence REPLACEMENT_MAX, and one whose steps lead back to where they came from would be
+ * walked to the text's end from each of its bytes, hence KEY_MAX. */
 #include <string.h>
 
 #include "text/sentencepiece.h"
 
 #define REPLACEMENT_MAX 1024
+#define KEY_MAX 1024 /* bytes of a text that one replacement may take */
 #define BROKEN "\xef\xbf\xbd" /* U+FFFD, for a byte that is no UTF-8 */
 
 /* ---- The table ---------------------------------------------------------------------------- */
@@ -65,7 +67,7 @@ static size_t find(const fv_charsmap *map, const char *p, size_t len, bool first
     uint32_t at = 0, unit, leaf;
     if (!unit_at(map, 0, &unit)) return 0;
     at = offset_of(unit);
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0; i < len && i < KEY_MAX; i++) {
         at ^= (unsigned char)p[i];
         if (!unit_at(map, at, &unit) || label_of(unit) != (unsigned char)p[i]) break;
         at ^= offset_of(unit);

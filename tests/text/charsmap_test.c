@@ -148,6 +148,26 @@ static void any_table_is_walked_safely(void **state)
     }
 }
 
+/* A unit for 'a' whose children begin where its own sisters do. */
+static void a_table_that_leads_back_ends(void **state)
+{
+    enum { UNITS = 'a' + 1 };
+    static const char text[5000] = {'a', 'a'};
+    unsigned char bytes[4 + 4 * UNITS + 1] = {4 * UNITS % 256, 4 * UNITS / 256}, *unit = bytes + 4 + 4 * 'a';
+    char run[5000];
+    const char *to;
+    fv_buf blob = {0};
+    fv_charsmap map = {0};
+    (void)state;
+    unit[0] = 'a', unit[1] = ('a' << 2 & 0xff) | 1, unit[2] = 'a' >> 6;
+    assert_int_equal(fv_buf_add(&blob, bytes, sizeof bytes, NULL), FV_OK);
+    assert_int_equal(fv_charsmap_init(&map, &blob, "test", NULL), FV_OK);
+    memset(run, 'a', sizeof run);
+    assert_int_equal(fv_charsmap_find(&map, text, sizeof text, &to), 2);
+    assert_int_equal(fv_charsmap_find(&map, run, sizeof run, &to), 1024);
+    fv_buf_release(&map.blob);
+}
+
 static void a_replacement_without_bound_is_refused(void **state)
 {
     fv_err err = {0};
@@ -171,6 +191,7 @@ int main(void)
         cmocka_unit_test(white_space_is_one_kind_and_control_characters_go),
         cmocka_unit_test(a_zero_byte_matches_nothing),
         cmocka_unit_test(any_table_is_walked_safely),
+        cmocka_unit_test(a_table_that_leads_back_ends),
         cmocka_unit_test(a_replacement_without_bound_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

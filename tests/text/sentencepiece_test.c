@@ -328,6 +328,24 @@ static void hostile_lengths_are_refused(void **state)
     }
 }
 
+/* Each would make a short text take very long. */
+static void strings_without_bound_are_refused(void **state)
+{
+    char text[1026] = {0};
+    fv_buf file = {0}, spec = {0};
+    (void)state;
+    memset(text, 'c', 1024);
+    put_pieces(&file), put_piece(&file, text, 0, FV_PIECE_NORMAL);
+    fv_tokenizer_close(parsed(&file));
+    text[1024] = 'c';
+    put_pieces(&file), put_piece(&file, text, 0, FV_PIECE_NORMAL);
+    assert_refused(&file, "piece 8 has 1025 bytes; expected at most 1024");
+    put_bytes(&spec, 1, text, 1025);
+    put_pieces(&file), put_bytes(&file, 3, spec.data, spec.len);
+    fv_buf_release(&spec);
+    assert_refused(&file, "normalizer_spec.name has 1025 bytes");
+}
+
 static void broken_tables_are_refused(void **state)
 {
     static const struct { const char *bytes; size_t n; const char *why; } cases[] = {
@@ -467,6 +485,7 @@ int main(void)
         cmocka_unit_test(merges_go_by_score_and_then_from_the_left),
         cmocka_unit_test(what_cannot_be_done_is_refused_by_name),
         cmocka_unit_test(hostile_lengths_are_refused),
+        cmocka_unit_test(strings_without_bound_are_refused),
         cmocka_unit_test(broken_tables_are_refused),
         cmocka_unit_test(what_is_saved_comes_back),
         cmocka_unit_test(a_trained_tokenizer_becomes_a_model_with_the_same_ids),
