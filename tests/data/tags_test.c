@@ -16,7 +16,7 @@ static void words(void **state)
 {
     (void)state;
     const char text[] = " I\tlive \r\n10\xc2\xa0" "000 ", *at = text, *end = text + sizeof text - 1, *word;
-    const char *const expected[] = {"I", "live", "10\xc2\xa0" "000"};
+    const char *const expected[] = {"I", "live", ("10\xc2\xa0" "000")};
     size_t len;
     for (size_t i = 0; i < FV_COUNT(expected); i++) {
         assert_true(fv_word_next(&at, end, &word, &len));
