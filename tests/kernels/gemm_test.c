@@ -102,7 +102,7 @@ static void check_transposes(const product *p, bool a_t, bool b_t)
 static void sizes_and_transposes(void **state)
 {
     (void)state;
-    const int64_t sizes[] = {1, 7, 13, 64, 129};
+    const int64_t sizes[] = {1, 7, 13, 32, 65};
     for (size_t i = 0; i < FV_COUNT(sizes); i++) {
         for (size_t j = 0; j < FV_COUNT(sizes); j++) {
             for (size_t l = 0; l < FV_COUNT(sizes); l++) {
@@ -135,7 +135,7 @@ static void tile_edges(void **state)
 static void blocks_and_slabs(void **state)
 {
     (void)state;
-    const int64_t sizes[][3] = {{30, 70, 1000}, {300, 10, 5000}, {2, 260, 777}};
+    const int64_t sizes[][3] = {{30, 70, 1000}, {300, 3, 5000}, {2, 260, 777}};
     for (size_t i = 0; i < FV_COUNT(sizes); i++) {
         for (EACH_PRECISION(precision)) {
             product p = product_new(sizes[i][0], sizes[i][1], sizes[i][2], precision);
@@ -183,7 +183,7 @@ static void check_epilogue(const product *p, const wanted *w)
 static void epilogues(void **state)
 {
     (void)state;
-    const int64_t sizes[][3] = {{1, 1, 1}, {17, 33, 5}, {40, 130, 400}, {13, 20, 0}};
+    const int64_t sizes[][3] = {{1, 1, 1}, {17, 33, 5}, {30, 70, 100}, {9, 20, 800}, {13, 20, 0}};
     for (size_t i = 0; i < FV_COUNT(sizes); i++) {
         for (EACH_PRECISION(precision)) {
             product p = product_new(sizes[i][0], sizes[i][1], sizes[i][2], precision);
