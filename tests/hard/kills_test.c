@@ -25,19 +25,27 @@ typedef struct way {
     const char *name;
     int threads[3]; /* each attempt takes one of them by chance */
     bool stops;     /* half of the kills ask first, as Ctrl-C does */
+    bool translates;
 } way;
 
 static const way ways[] = {
-    {"1 thread", {1, 1, 1}, false},
-    {"2 threads", {2, 2, 2}, false},
-    {"4 threads", {4, 4, 4}, false},
-    {"1, 2 and 4 threads in turns, half of them stopped by a signal", {1, 2, 4}, true},
+    {"1 thread", {1, 1, 1}, false, false},
+    {"2 threads", {2, 2, 2}, false, false},
+    {"4 threads", {4, 4, 4}, false, false},
+    {"1, 2 and 4 threads in turns, half of them stopped by a signal", {1, 2, 4}, true, false},
+    {"a translator, 1, 2 and 4 threads in turns, half of them stopped by a signal", {1, 2, 4}, true, true},
 };
 
-static fv_train_options training;
+/* A training, and how it goes undisturbed. */
+typedef struct subject {
+    fv_train_options options;
+    char right_hash[129];
+    double whole_seconds, last_seconds; /* all of it, and what follows the last step */
+} subject;
+
+static subject classifier, translator;
 static const char *other_rows;
-static char right_hash[129], finished_hash[129];
-static double whole_seconds, last_seconds; /* undisturbed: all of it, and what follows the last step */
+static char finished_hash[129];
 static fv_rng chance;
 
 /* ---- The child -------------------------------------------------------------------------------- */
@@ -116,21 +124,21 @@ static void expect_end(int status)
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) fail_msg("a training ended with status %x", (unsigned)status);
 }
 
-static void learn_what_is_right(void)
+static void learn_what_is_right(subject *s)
 {
     double began = fv_now(), last;
-    child c = begin_child(&training, 1);
+    child c = begin_child(&s->options, 1);
     await_last_step(&c);
     last = fv_now();
     expect_end(end_child(&c));
-    whole_seconds = fv_now() - began;
-    last_seconds = fv_now() - last;
-    snprintf(right_hash, sizeof right_hash, "%s", toy_hash(training.out));
+    s->whole_seconds = fv_now() - began;
+    s->last_seconds = fv_now() - last;
+    snprintf(s->right_hash, sizeof s->right_hash, "%s", toy_hash(s->options.out));
 }
 
 static void make_finished(const char *out)
 {
-    fv_train_options o = training;
+    fv_train_options o = classifier.options;
     o.out = out;
     o.steps = 2;
     o.columns.text2 = NULL;
@@ -141,10 +149,10 @@ static void make_finished(const char *out)
     snprintf(finished_hash, sizeof finished_hash, "%s", toy_hash(out));
 }
 
-static void check_result(const char *out)
+static void check_result(const subject *s, const char *out)
 {
     int lines = 0;
-    if (strcmp(toy_hash(out), right_hash) != 0) fail_msg("%s ended in other bits", out);
+    if (strcmp(toy_hash(out), s->right_hash) != 0) fail_msg("%s ended in other bits", out);
     for (const char *p = toy_read(out, "log.jsonl"); (p = strstr(p, "\"lr\"")); p++) lines++;
     if (lines != STEPS) fail_msg("%s/log.jsonl tells of %d steps; there were %d", out, lines, STEPS);
 }
@@ -152,6 +160,7 @@ static void check_result(const char *out)
 typedef struct tally { int kills, last, stops, lives; } tally;
 
 typedef struct life {
+    const subject *of;
     char out[FV_PATH_MAX];
     bool over_another; /* a finished model lies there at the beginning */
     bool often;        /* a checkpoint after every step */
@@ -169,15 +178,16 @@ static void check_kill(life *l, const child *c, bool at_the_end)
 /* One attempt, killed at some moment. True if it came through before. */
 static bool attempt(const way *w, life *l, tally *n)
 {
-    fv_train_options o = training;
+    const subject *s = l->of;
+    fv_train_options o = s->options;
     o.out = l->out;
     o.resume = true;
-    o.checkpoint_seconds = l->often ? 0 : whole_seconds / 5;
+    o.checkpoint_seconds = l->often ? 0 : s->whole_seconds / 5;
     bool at_the_end = fv_rng_below(&chance, 3) == 0, ask = w->stops && fv_rng_below(&chance, 2);
     child c = begin_child(&o, w->threads[fv_rng_below(&chance, 3)]);
     if (at_the_end) await_last_step(&c);
     double share = fv_rng_uniform(&chance);
-    wait_for(at_the_end ? last_seconds * share * share : whole_seconds * share); /* sooner, for it is over soon */
+    wait_for(at_the_end ? s->last_seconds * share * share : s->whole_seconds * share); /* sooner, for it is over soon */
     kill(c.pid, ask ? SIGINT : SIGKILL);
     check_kill(l, &c, at_the_end);
     int status = end_child(&c);
@@ -191,11 +201,11 @@ static bool attempt(const way *w, life *l, tally *n)
 
 static void live(const way *w, tally *n)
 {
-    life l = {.over_another = n->lives % 2, .often = n->lives / 2 % 2};
+    life l = {.of = w->translates ? &translator : &classifier, .over_another = n->lives % 2, .often = n->lives / 2 % 2};
     snprintf(l.out, sizeof l.out, "%s/life-%d-%d", scratch_folder(), (int)(w - ways), n->lives);
     if (l.over_another) make_finished(l.out);
     while (!attempt(w, &l, n)) {}
-    check_result(l.out);
+    check_result(l.of, l.out);
     n->lives++;
 }
 
@@ -218,17 +228,35 @@ static void killed_again_and_again(void **state)
 
 /* ---- All -------------------------------------------------------------------------------------- */
 
+static void make_classifier(void)
+{
+    fv_train_options *o = &classifier.options;
+    toy_options(o, toy_pairs("pairs.tsv", 0, 40), toy_pairs("valid.tsv", 40, 60), "right");
+    o->test = o->valid;
+    o->columns.text2 = "text2";
+    o->wide = true;
+    o->accumulate = 2;
+    o->steps = STEPS;
+}
+
+/* Its texts are cut anew in each epoch. */
+static void make_translator(void)
+{
+    fv_train_options *o = &translator.options;
+    toy_translator_options(o, "right-translator");
+    o->dropout = 0.1;
+    o->sample_pieces = 0.1;
+    o->steps = STEPS;
+}
+
 static int set_up(void **state)
 {
     if (scratch_setup(state) != 0) return 1;
     other_rows = toy_classes("other.tsv", 0, 18);
-    toy_options(&training, toy_pairs("pairs.tsv", 0, 40), toy_pairs("valid.tsv", 40, 60), "right");
-    training.test = training.valid;
-    training.columns.text2 = "text2";
-    training.wide = true;
-    training.accumulate = 2;
-    training.steps = STEPS;
-    learn_what_is_right();
+    make_classifier();
+    make_translator();
+    learn_what_is_right(&classifier);
+    learn_what_is_right(&translator);
     return 0;
 }
 
