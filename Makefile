@@ -73,6 +73,7 @@ TSAN_TESTS := base/pool base/mem kernels/% train/% infer/% api/% server/%
 
 PKGS := libutf8proc libpcre2-8 jansson zlib
 SERVER_PKGS := libmicrohttpd
+PULL_PKGS := libcurl
 TEST_PKGS := cmocka
 # Goals that compile nothing ask for no libraries.
 ifneq ($(filter-out help clean check-layers check-style,$(or $(MAKECMDGOALS),all)),)
@@ -83,6 +84,7 @@ $(error pkg-config does not find all of: $(PKGS). `./run build` installs them; d
 endif
 endif
 SERVER_LIBS = $(shell $(PKG_CONFIG) --libs $(SERVER_PKGS) 2>/dev/null || echo -lmicrohttpd)
+PULL_LIBS = $(shell $(PKG_CONFIG) --libs $(PULL_PKGS) 2>/dev/null || echo -lcurl)
 TEST_LIBS = $(shell $(PKG_CONFIG) --libs $(TEST_PKGS) 2>/dev/null || echo -lcmocka)
 
 VERSION := $(shell sed -n 's/^.define FV_VERSION "\(.*\)"/\1/p' include/fovea.h)
@@ -118,7 +120,8 @@ endif
 ifeq ($(ARM),)
 LIB_SRC := $(foreach f,$(LIB_SRC),$(if $(findstring /cpu/neon,$(f)),,$(f)))
 endif
-APP_SRC := $(sort $(wildcard app/cli/*.c))
+APP_SRC := $(sort $(wildcard app/cli/*.c app/hub/*.c))
+PULL_SRC := $(sort $(wildcard app/pull/*.c))
 SERVER_SRC := $(sort $(wildcard app/server/*.c))
 ALL_TEST_SRC := $(sort $(wildcard tests/*/*.c tests/*/*/*.c))
 TEST_SRC := $(filter %_test.c,$(ALL_TEST_SRC))
@@ -131,6 +134,7 @@ objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ := $(call objects,$(LIB_SRC)) $(BUILD)/obj/gen/op_table.o
 APP_OBJ := $(call objects,$(APP_SRC))
 SERVER_OBJ := $(call objects,$(SERVER_SRC))
+PULL_OBJ := $(call objects,$(PULL_SRC))
 TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 FUZZERS := $(patsubst tests/fuzz/%_fuzz.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
 BENCHES := $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCH_SRC))
@@ -139,11 +143,12 @@ STATIC := $(BUILD)/libfovea.a
 SHARED := $(BUILD)/libfovea.so
 APP_LIB := $(BUILD)/obj/app/libcli.a
 SERVER_LIB := $(BUILD)/obj/app/libserver.a
+PULL_LIB := $(BUILD)/obj/app/libpull.a
 SUPPORT_LIB := $(BUILD)/obj/tests/libsupport.a
 
 # ---- Targets for people ----------------------------------------------------------------------
 
-all: $(STATIC) $(SHARED) $(BUILD)/fovea $(BUILD)/fovea-serve ## the library, the program and its server, into build/
+all: $(STATIC) $(SHARED) $(BUILD)/fovea $(BUILD)/fovea-serve $(BUILD)/fovea-pull ## the library, the program and its two helpers, into build/
 .DEFAULT_GOAL := all
 
 help: ## this list
@@ -244,6 +249,7 @@ link = $(call say,ld) $(CC) $(OPT) $(filter %.o,$^) $(filter %.a,$^) $(LINK) $(L
 
 APP_LIB_OBJ := $(filter-out %/main.o,$(APP_OBJ))
 SERVER_LIB_OBJ := $(filter-out %/main.o,$(SERVER_OBJ))
+PULL_LIB_OBJ := $(filter-out %/main.o,$(PULL_OBJ))
 SUPPORT_OBJ := $(call objects,$(SUPPORT_SRC))
 
 $(STATIC): $(LIB_OBJ) $(STATIC).list
@@ -251,6 +257,8 @@ $(STATIC): $(LIB_OBJ) $(STATIC).list
 $(APP_LIB): $(APP_LIB_OBJ) $(APP_LIB).list
 	$(archive)
 $(SERVER_LIB): $(SERVER_LIB_OBJ) $(SERVER_LIB).list
+	$(archive)
+$(PULL_LIB): $(PULL_LIB_OBJ) $(PULL_LIB).list
 	$(archive)
 $(SUPPORT_LIB): $(SUPPORT_OBJ) $(SUPPORT_LIB).list
 	$(archive)
@@ -261,6 +269,8 @@ $(APP_LIB).list: FORCE
 	$(call write_if_changed,$(APP_LIB_OBJ))
 $(SERVER_LIB).list: FORCE
 	$(call write_if_changed,$(SERVER_LIB_OBJ))
+$(PULL_LIB).list: FORCE
+	$(call write_if_changed,$(PULL_LIB_OBJ))
 $(SUPPORT_LIB).list: FORCE
 	$(call write_if_changed,$(SUPPORT_OBJ))
 
@@ -273,6 +283,14 @@ $(BUILD)/fovea: $(APP_OBJ) $(STATIC)
 # A program of its own, so that the other commands start without libmicrohttpd: docs/decisions.md has the figures.
 $(BUILD)/fovea-serve: $(filter %/main.o,$(SERVER_OBJ)) $(SERVER_LIB) $(APP_LIB) $(STATIC)
 	$(call link,$(SERVER_LIBS))
+
+# So it is with libcurl.
+$(BUILD)/fovea-pull: $(filter %/main.o,$(PULL_OBJ)) $(PULL_LIB) $(APP_LIB) $(STATIC)
+	$(call link,$(PULL_LIBS))
+
+# A hub of the test speaks by libmicrohttpd.
+$(BUILD)/tests/pull/%: $(BUILD)/obj/tests/pull/%.o $(SUPPORT_LIB) $(PULL_LIB) $(APP_LIB) $(STATIC)
+	$(call link,$(TEST_LIBS) $(PULL_LIBS) $(SERVER_LIBS))
 
 $(BUILD)/tests/server/%: $(BUILD)/obj/tests/server/%.o $(SUPPORT_LIB) $(SERVER_LIB) $(APP_LIB) $(STATIC)
 	$(call link,$(TEST_LIBS) $(SERVER_LIBS))
@@ -310,8 +328,8 @@ ROOT := $(DESTDIR)$(PREFIX)
 install: all docs $(BUILD)/fovea.pc ## program, library, header, pkg-config file, man page, completions under PREFIX=/usr/local
 	install -d $(ROOT)/bin $(ROOT)/include $(ROOT)/lib/pkgconfig $(ROOT)/share/man/man1 \
 	    $(ROOT)/share/bash-completion/completions $(ROOT)/share/zsh/site-functions $(ROOT)/share/fish/vendor_completions.d
-	install -m 755 $(BUILD)/fovea $(BUILD)/fovea-serve $(ROOT)/bin/
-	-strip $(ROOT)/bin/fovea $(ROOT)/bin/fovea-serve
+	install -m 755 $(BUILD)/fovea $(BUILD)/fovea-serve $(BUILD)/fovea-pull $(ROOT)/bin/
+	-strip $(ROOT)/bin/fovea $(ROOT)/bin/fovea-serve $(ROOT)/bin/fovea-pull
 	install -m 644 include/fovea.h $(ROOT)/include/fovea.h
 	install -m 644 $(STATIC) $(ROOT)/lib/libfovea.a
 	install -m 755 $(SHARED) $(ROOT)/lib/libfovea.so.$(VERSION)

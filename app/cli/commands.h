@@ -18,7 +18,7 @@
 
 #include <jansson.h>
 
-#include "base/str.h"
+#include "base/file.h"
 
 /* How a value is read, and what it is written to. */
 typedef enum cli_kind {
@@ -94,6 +94,7 @@ typedef struct cli_call {
     size_t n_operands;
     const char **repeated;  /* the same for an option */
     size_t n_repeated, room;
+    char (*found)[FV_PATH_MAX]; /* folders in the cache that names of models stand for */
     json_t *config;         /* what strings from --config point into */
 } cli_call;
 

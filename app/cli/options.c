@@ -10,8 +10,10 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/commands.h"
+#include "hub/hub.h"
 
 #define CONFIG_BYTES (1 << 20)
+#define FOUND_MAX 4 /* models of one command line at most */
 
 bool cli_is_words(const cli_option *o) { return o->arg && (o->kind == CLI_CHOICE || strchr(o->arg, '|')); }
 
@@ -319,6 +321,30 @@ fv_status cli_call_init(cli_call *call, const cli_command *command, fv_err *err)
     return FV_OK;
 }
 
+/* A name of a model that lies in the hub's cache stands for its folder there, unless there is a file or folder of that name. */
+static void find_model(cli_call *call, const cli_option *o, size_t *n)
+{
+    const char **value = (const char **)((char *)call->args + o->at);
+    if (o->kind != CLI_TEXT || !*value || *n == FOUND_MAX || fv_folder_exists(*value) || fv_file_exists(*value)) return;
+    if (hub_find(*value, call->found[*n])) *value = call->found[(*n)++];
+}
+
+/* MODEL as an operand or option is one to read; only --out is one to write. */
+static fv_status find_models(cli_call *call, fv_err *err)
+{
+    const cli_command *c = call->command;
+    size_t n = 0;
+    call->found = fv_alloc(FOUND_MAX * sizeof *call->found, err);
+    if (!call->found) return FV_E_MEMORY;
+    for (size_t i = 0; i < c->n_operands; i++)
+        if (strcmp(c->operands[i].name, "MODEL") == 0) find_model(call, &c->operands[i], &n);
+    for (size_t i = 0; i < c->n_options; i++) {
+        const cli_option *o = &c->options[i];
+        if (o->name && o->arg && strcmp(o->arg, "MODEL") == 0 && strcmp(o->name, "out") != 0) find_model(call, o, &n);
+    }
+    return FV_OK;
+}
+
 fv_status cli_parse(cli_call *call, int argc, char **argv, fv_err *err)
 {
     cli_common *common = call->args;
@@ -337,6 +363,7 @@ fv_status cli_parse(cli_call *call, int argc, char **argv, fv_err *err)
     }
     FV_TRY(place_operands(call, err));
     FV_TRY(check_needed(call, err));
+    FV_TRY(find_models(call, err));
     common->words = (cli_list){(const char *const *)argv, (size_t)argc};
 done:
     return status;
@@ -347,6 +374,7 @@ void cli_call_release(cli_call *call)
     fv_free(call->args);
     fv_free(call->operands);
     fv_free(call->repeated);
+    fv_free(call->found);
     json_decref(call->config);
     *call = (cli_call){0};
 }

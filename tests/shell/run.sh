@@ -27,13 +27,13 @@ expect_equal "an unknown job is wrong usage" "$status" 2
 fake id 'echo 1000'
 try build
 expect_equal "without a package manager it fails" "$status" 1
-expect_match "and says what is missing" "$output" '^missing: compiler pkg-config utf8proc pcre2 jansson zlib microhttpd$'
+expect_match "and says what is missing" "$output" '^missing: compiler pkg-config utf8proc pcre2 jansson zlib microhttpd curl$'
 
 fake apt-get 'exit 0'
 try test
 expect_equal "without root and sudo it fails" "$status" 1
 expect_match "and prints the command to run" "$output" \
-    '^    apt-get install -y --no-install-recommends gcc libc6-dev make pkg-config libutf8proc-dev libpcre2-dev libjansson-dev zlib1g-dev libmicrohttpd-dev libcmocka-dev$'
+    '^    apt-get install -y --no-install-recommends gcc libc6-dev make pkg-config libutf8proc-dev libpcre2-dev libjansson-dev zlib1g-dev libmicrohttpd-dev libcurl4-gnutls-dev ca-certificates libcmocka-dev$'
 
 fake sudo 'echo "no" >&2; exit 1'
 try build
