@@ -7,6 +7,8 @@
 #include "base/json.h"
 #include "hub/hub.h"
 
+enum { MOST_FILES = 1000 };
+
 static bool is_one_of(const char *name, const char *const *names, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -67,6 +69,7 @@ static fv_status read_file(hub_list *list, const json_t *entry, const char *wher
     if (path[0] == '.' && path[1] != '.' && !strchr(path, '/')) return FV_OK; /* .gitattributes */
     if (!hub_path_fits(path)) return FV_FAIL(err, FV_E_FORMAT, "%s: a file is called %s; expected a plain name inside the folder", where, fv_show(&shown, path, strlen(path)));
     if (!is_loaded(path)) return FV_OK;
+    if (list->n == MOST_FILES) return FV_FAIL(err, FV_E_FORMAT, "%s: has more than %d files of weights and tokenizers; expected fewer", where, MOST_FILES);
     status = fv_grow(&list->files, &list->capacity, list->n + 1, sizeof *list->files, err);
     if (status != FV_OK) return status;
     hub_file *file = &list->files[list->n++];
