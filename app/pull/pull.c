@@ -188,6 +188,7 @@ static fv_status fetch(pull *p, const hub_file *file, fv_err *err)
     fv_status status = fv_path_join(path, p->store.locks, name, err);
     if (status != FV_OK) return status;
     while ((status = fv_lock_take(&lock, path, err)) == FV_E_BUSY && !atomic_load(p->job->stop)) wait_before(p, 0);
+    if (status == FV_E_BUSY) return FV_FAIL(err, FV_E_STOPPED, "stopped while another program fetches %s; the same command goes on", file->path);
     if (status != FV_OK) return status;
     status = fetch_locked(p, file, err);
     fv_lock_drop(&lock);

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <microhttpd.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -294,6 +295,33 @@ static void a_wish_to_stop_leaves_a_part(void **state)
     expect_refused(FV_E_STOPPED, "goes on where this one ended");
 }
 
+static void *wish_to_stop(void *user)
+{
+    usleep(300000);
+    atomic_store(&stop, true);
+    return user;
+}
+
+/* Whoever holds a file's lock is waited for; a wish to stop ends that. */
+static void a_locked_file_is_waited_for(void **state)
+{
+    char folder[FV_PATH_MAX], path[FV_PATH_MAX + 80];
+    fv_lock lock;
+    (void)state;
+    snprintf(folder, sizeof folder, "%s/hub/.locks/models--shop--small", home);
+    assert_int_equal(fv_folder_make(folder, NULL), FV_OK);
+    snprintf(path, sizeof path, "%s/%s.lock", folder, sha256_of(WEIGHTS));
+    assert_int_equal(fv_lock_take(&lock, path, NULL), FV_OK);
+    pthread_t later;
+    assert_int_equal(pthread_create(&later, NULL, wish_to_stop, NULL), 0);
+    expect_refused(FV_E_STOPPED, "another program fetches model.safetensors");
+    pthread_join(later, NULL);
+    fv_lock_drop(&lock);
+    atomic_store(&stop, false);
+    pull_job job;
+    expect_pulled(&job);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -301,7 +329,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_fresh_model_is_there_then), CASE(a_part_is_continued), CASE(a_hub_without_ranges_sends_all_again),
         CASE(wrong_bytes_are_refused_and_the_old_kept), CASE(tokens_are_sent_to_the_hub_alone), CASE(what_is_not_there_is_said),
-        CASE(hostile_lists_are_refused), CASE(links_are_not_followed), CASE(a_wish_to_stop_leaves_a_part),
+        CASE(hostile_lists_are_refused), CASE(links_are_not_followed), CASE(a_wish_to_stop_leaves_a_part), CASE(a_locked_file_is_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@ else
 fi
 
 "${MAKE:-make}" -s install PREFIX=/opt/f DESTDIR="$scratch" > "$scratch/log" 2>&1 || not_ok "make install" "$(tail -n 5 "$scratch/log")"
-for file in bin/fovea bin/fovea-serve include/fovea.h lib/libfovea.a lib/libfovea.so lib/pkgconfig/fovea.pc share/man/man1/fovea.1 \
+for file in bin/fovea bin/fovea-serve bin/fovea-pull include/fovea.h lib/libfovea.a lib/libfovea.so lib/pkgconfig/fovea.pc share/man/man1/fovea.1 \
     share/bash-completion/completions/fovea share/zsh/site-functions/_fovea share/fish/vendor_completions.d/fovea.fish; do
     if [ -s "$scratch/opt/f/$file" ]; then ok "installs $file"; else not_ok "installs $file" "missing or empty"; fi
 done
