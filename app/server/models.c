@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/json.h"
+#include "hub/hub.h"
 #include "server/models.h"
 
 const char *srv_work_gives(srv_work work)
@@ -115,12 +116,13 @@ static srv_model *model_open(const char *name, const char *folder, const cli_ser
 {
     srv_model *m = fv_alloc_zero(1, sizeof *m, err);
     fv_status status = FV_OK;
+    char pulled[FV_PATH_MAX];
     if (!m) return NULL;
     atomic_init(&m->holders, 1);
     m->opened = (int64_t)time(NULL);
     m->name = fv_strdup(name, err);
-    m->folder = m->name ? fv_strdup(folder, err) : NULL;
-    m->model = m->folder ? fv_model_open(folder, err) : NULL;
+    m->folder = m->name ? fv_strdup(!fv_folder_exists(folder) && hub_find(folder, pulled) ? pulled : folder, err) : NULL;
+    m->model = m->folder ? fv_model_open(m->folder, err) : NULL;
     if (!m->model) FV_TRY(err->status);
     m->tokenizer = fv_model_tokenizer(m->model);
     int n = fv_model_n_heads(m->model);
