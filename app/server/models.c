@@ -91,12 +91,12 @@ done:
 }
 
 /* What only the folder's description says. */
-static fv_status describe(srv_model *m, fv_err *err)
+static fv_status describe(srv_model *m, const char *folder, fv_err *err)
 {
     fv_status status = FV_OK;
     int64_t max_len = 0;
     const char *type = "", *sha = "";
-    char *text = fv_model_inspect(m->folder, err);
+    char *text = fv_model_inspect(folder, err);
     json_t *tree = text ? fv_json_parse(text, strlen(text), m->folder, err) : NULL;
     if (!tree) status = err->status;
     const json_t *architecture = json_object_get(tree, "architecture");
@@ -121,8 +121,9 @@ static srv_model *model_open(const char *name, const char *folder, const cli_ser
     atomic_init(&m->holders, 1);
     m->opened = (int64_t)time(NULL);
     m->name = fv_strdup(name, err);
-    m->folder = m->name ? fv_strdup(!fv_folder_exists(folder) && hub_find(folder, pulled) ? pulled : folder, err) : NULL;
-    m->model = m->folder ? fv_model_open(m->folder, err) : NULL;
+    m->folder = m->name ? fv_strdup(folder, err) : NULL;
+    if (!fv_folder_exists(folder) && hub_find(folder, pulled)) folder = pulled; /* asked again at each reload */
+    m->model = m->folder ? fv_model_open(folder, err) : NULL;
     if (!m->model) FV_TRY(err->status);
     m->tokenizer = fv_model_tokenizer(m->model);
     int n = fv_model_n_heads(m->model);
@@ -130,7 +131,7 @@ static srv_model *model_open(const char *name, const char *folder, const cli_ser
     if (!m->heads) FV_TRY(err->status);
     m->n_heads = n;
     for (int i = 0; i < n; i++) FV_TRY(open_head(m, i, args, err));
-    FV_TRY(describe(m, err));
+    FV_TRY(describe(m, folder, err));
     return m;
 done:
     model_free(m);
