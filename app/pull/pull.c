@@ -70,7 +70,7 @@ static fv_status take_text(void *user, const void *bytes, size_t n, fv_err *err)
 
 static fv_status read_list(pull *p, fv_err *err)
 {
-    char path[PATH_BYTES], revision[PATH_BYTES] = "";
+    char path[3 * PATH_BYTES], revision[PATH_BYTES] = "";
     fv_buf text = {0};
     const pull_sink sink = {begin_text, take_text, &text};
     long code;

@@ -182,7 +182,7 @@ static void jsonl_bad_rows(void **state)
     memset(deep, '[', 400);
     memcpy(deep + 400, "\n", 2);
     expect_parts("a.jsonl", deep, ":1: not a JSON object, column ", "; expected at most 64 levels");
-    expect_parts("a.jsonl", "{\"id\":99999999999999999999}\n", ":1: not a JSON object, column ", "; expected a number that fits into 64 bits");
+    expect_parts("a.jsonl", "{\"id\":1e999}\n", ":1: not a JSON object, column ", "; expected a number that fits into 64 bits");
 }
 
 static void jsonl_optional_labels(void **state)
