@@ -223,7 +223,9 @@ typedef int (*fv_on_event)(void *user, const fv_event *event);
 typedef struct fv_train_options {
     size_t size;
     fv_task task;
-    /* Files; without valid a tenth of train is held back; test may be NULL. FV_TASK_MULTI: train is a
+    /* Files; without valid a tenth of train is held back; test may be NULL. FV_TASK_MLM also takes folders: all .txt, .md, .tsv,
+     * .csv and .jsonl in them and below, each also as .gz, in the order of their paths; hidden files and symbolic links are left
+     * out, blank lines part the texts of .txt and .md, and columns.skip_bad leaves bad files out. FV_TASK_MULTI: train is a
      * JSON list of the tasks, and the other two stay NULL:
      *   [{"name": "topic", "train": "news.tsv", "text": "title"}, {"name": "tone", "train": "tone.tsv"}]
      * An entry may also have task ("classify" or "tag"), valid, test, text, text2, label, labels ("single",
@@ -269,6 +271,8 @@ typedef struct fv_train_options {
     double attention_dropout;         /* on attention weights; default -1, as any number below 0: like dropout */
     double word_dropout;              /* share of a text's tokens that a step hides behind [MASK]; not for tagging and mlm */
     double label_smoothing;           /* without effect on FV_TASK_MLM, which has no labels */
+    double mask_share;                /* FV_TASK_MLM: of words that are hidden, default 0.15; models are judged at 0.15 in any case */
+    bool mask_pieces;                 /* FV_TASK_MLM: hide each token for itself, not whole words and runs of Chinese characters */
     fv_products products;
     uint64_t seed;
 

@@ -30,7 +30,7 @@ static const cli_option operands[] = {
 };
 
 static const cli_option options[] = {
-    {"train", "FILE", "rows to learn from: .tsv, .csv, .jsonl, .conll, fastText lines, each also as .gz; for mlm texts are enough, .txt has one a line; for multi a JSON list of tasks", AT(o.train), .needed = true},
+    {"train", "FILE", "rows to learn from: .tsv, .csv, .jsonl, .conll, fastText lines, each also as .gz; for mlm texts are enough, a .txt with one a line or a folder; for multi a JSON list of tasks", AT(o.train), .needed = true},
     {"valid", "FILE", "rows to choose the best epoch by; without it a tenth of the training rows is held back", AT(o.valid)},
     {"test", "FILE", "rows to judge the finished model by", AT(o.test)},
     {"out", "MODEL", "the folder to write", AT(o.out), .needed = true},
@@ -88,6 +88,8 @@ static const cli_option options[] = {
     {"word-dropout", "X", "share of a text's tokens that each step hides from the Transformer", AT(o.word_dropout), .low = 0, .high = 0.99},
     {"sample-pieces", "X", "translate: cut words into other pieces in each epoch, more evenly the smaller X is; 0: always the likeliest", AT(o.sample_pieces), .low = 0, .high = 10},
     {"average", "N", "translate: try the mean of the weights at the last N epochs' ends, too", AT(o.average), .low = 0, .high = 1000},
+    {"mask-share", "X", "mlm: share of words that are hidden to learn by; models are judged with 0.15", AT(o.mask_share), .low = 0.01, .high = 0.9},
+    {"mask-pieces", NULL, "mlm: hide tokens one by one instead of whole words and runs of one to three Chinese characters", AT(o.mask_pieces)},
     {"label-smoothing", "X", "share of certainty given to the other labels; mlm has none", AT(o.label_smoothing), .low = 0, .high = 0.99},
 };
 
@@ -272,6 +274,7 @@ static const char *const examples[] = {
     "fovea train multi --train tasks.json --out models/news",
     "fovea train translate --train pairs.tsv --src en --tgt de --out models/en-de",
     "fovea train mlm --train texts.txt --out models/body",
+    "fovea train mlm --train letters/ --from models/all-MiniLM-L6-v2 --out models/body --lr 0.0001 --epochs 3",
     "fovea train classify --train train.tsv --from models/body --out models/shop",
     NULL,
 };
@@ -290,7 +293,9 @@ const cli_command cli_train = {
             "labels (single, multi, regression) and weight, how often its rows are seen. --head then names the one that answers.\n\n"
             "mlm learns from texts alone, one a line or a table's column: it hides words and learns to tell them from what is around "
             "them. No label is needed, so all text at hand will do, and --from then starts another task from what was learnt. Long "
-            "texts take several rows instead of losing their ends.\n\n"
+            "texts take several rows instead of losing their ends. --train (and --valid, --test) may be a folder: all .txt, .md, .tsv, .csv "
+            "and .jsonl in it and below, each also as .gz, in the order of their paths, without hidden files and symbolic links. Blank "
+            "lines part the texts of .txt and .md there. A file that is no text is an error, or left out and counted with --skip-bad.\n\n"
             "translate learns from pairs of texts, the columns --src and --tgt, and writes a folder that Transformers loads as Marian's.\n\n"
             "Training from nothing needs some dozens of rows for each label at least. The folder also receives a log (JSON lines), "
             "TensorBoard events, and fovea.json, which `fovea runs` compares.",

@@ -1,7 +1,8 @@
 /* Labelled rows in memory, label sets, splits and ragged batches.
  *
  *   lines.c      lines of a file, a gzip or stdin, in constant memory
- *   table.c, jsonl.c, fasttext.c, conll.c   rows of each kind of file
+ *   table.c, jsonl.c, fasttext.c, conll.c, prose.c   rows of each kind of file
+ *   files.c      the files of texts below a folder
  *   reader.c     fv_reader_* of fovea.h: which kind, which columns, what is said of bad rows
  *   tags.c       words that have a tag each, and the spans that tags spell
  *   dataset.c    all rows of a file, labels turned into numbers
@@ -40,12 +41,15 @@ typedef struct fv_dataset {
     size_t n, capacity;
     int64_t skipped, unknown; /* bad rows left out; labels that the set does not have */
     char skipped_first[256];  /* the first bad row's message */
+    int64_t files, skipped_files; /* of a folder: read; left out as bad */
+    char skipped_files_first[256];
     char unknown_first[256];  /* "valid.tsv:17: label "x" never occurs in training" */
     char hash[65];            /* SHA-256 of the rows as read (text, text2, label, each with its length) */
     fv_arena arena;
 } fv_dataset;
 
-/* Reads PATH into *set, whatever was in it, and leaves it {0} on failure. With `grow` new labels join
+/* Reads PATH into *set, whatever was in it, and leaves it {0} on failure. Without labels (FV_LABELS_NONE) PATH may be a folder,
+ * whose files of texts make one set (files.h; .txt and .md are plain text, parted by blank lines). With `grow` new labels join
  * the label set; otherwise an unknown one makes the row's label -1 (for several labels: it is left
  * out) and is counted in `unknown`. Errors name file, line and field: no rows at all, an empty label,
  * a regression value that is no finite number, not as many tags as words. An empty text is fine. */

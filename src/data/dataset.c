@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/files.h"
+#include "data/reader.h"
 #include "data/tags.h"
 
 /* ---- Label sets --------------------------------------------------------------------------- */
@@ -63,7 +65,8 @@ typedef struct loader {
     fv_sha256 hash;
     int32_t *found;       /* the labels of one row */
     size_t n_found, found_capacity;
-    int64_t bad;          /* rows left out here; the reader counts its own */
+    int64_t bad;          /* rows left out here; the readers count their own */
+    int64_t skipped;      /* by readers of earlier files */
 } loader;
 
 enum { MESSAGE = sizeof ((fv_dataset *)NULL)->skipped_first };
@@ -290,7 +293,7 @@ static int take_row(loader *l, const fv_row *given, fv_err *err)
 /* `bad` is of a row that the reader let pass: it is the first if the reader has skipped none so far. */
 static void skip_row(loader *l, const fv_reader *reader, const fv_err *bad)
 {
-    if (l->bad++ == 0 && fv_reader_skipped(reader, NULL) == 0)
+    if (l->bad++ == 0 && l->skipped + fv_reader_skipped(reader, NULL) == 0)
         keep_message(l->set->skipped_first, bad->text);
 }
 
@@ -308,17 +311,85 @@ static fv_status take_rows(loader *l, fv_reader *reader, fv_err *err)
     return (fv_status)more;
 }
 
-static fv_status count_rows(loader *l, const fv_reader *reader, fv_err *err)
+/* What a reader that is done left out. */
+static void count_skipped(loader *l, const fv_reader *reader)
+{
+    const char *first;
+    l->skipped += fv_reader_skipped(reader, &first);
+    if (l->set->skipped_first[0] == '\0') keep_message(l->set->skipped_first, first);
+}
+
+static fv_status count_rows(loader *l, fv_err *err)
 {
     fv_dataset *set = l->set;
-    const char *first;
-    set->skipped = fv_reader_skipped(reader, &first) + l->bad;
-    if (set->skipped_first[0] == '\0') keep_message(set->skipped_first, first);
+    set->skipped = l->skipped + l->bad;
     if (set->n > 0) return FV_OK;
+    if (set->skipped_files > 0) return FV_FAIL(err, FV_E_INPUT, "%s: no texts are left, %lld files are bad; the first: %s", l->name, (long long)set->skipped_files, set->skipped_files_first);
     if (set->skipped == 0) return FV_FAIL(err, FV_E_INPUT, "%s: no rows; expected at least one", l->name);
     return FV_FAIL(err, FV_E_INPUT, "%s: no rows are left, all %lld are bad; the first: %s", l->name, (long long)set->skipped,
                    set->skipped_first);
 }
+
+typedef fv_reader *opener(const char *path, const fv_columns *columns, fv_err *err);
+
+static fv_status take_file(loader *l, opener *open, const char *path, const fv_columns *columns, fv_err *err)
+{
+    fv_err why = {0};
+    fv_reader *reader = open(path, columns, &why);
+    if (!reader) return FV_FAIL(err, why.status, "%s", why.text);
+    fv_status status = take_rows(l, reader, err);
+    count_skipped(l, reader);
+    fv_reader_close(reader);
+    return status;
+}
+
+/* ---- A folder of texts -------------------------------------------------------------------- */
+
+/* Reads all of a file and keeps nothing: whether it can be read to its end. One bad byte in plain text tells of a file that is
+ * none: it is then bad as a whole, while tables have bad rows. */
+static fv_status try_file(const char *path, const fv_columns *columns, fv_err *err)
+{
+    fv_row row;
+    int more;
+    const char *first;
+    fv_reader *reader = fv_reader_open_prose(path, columns, err);
+    if (!reader) return err->status;
+    while ((more = fv_reader_next(reader, &row, err)) == 1) continue;
+    fv_status status = (fv_status)more;
+    if (status == FV_OK && reader->format == &fv_format_prose && fv_reader_skipped(reader, &first) > 0) status = FV_FAIL(err, FV_E_INPUT, "%s", first);
+    fv_reader_close(reader);
+    return status;
+}
+
+/* Files are read twice: nothing of a bad one may have been taken when it is found to be bad. */
+static fv_status take_file_of_folder(loader *l, const char *path, const fv_columns *columns, fv_err *err)
+{
+    fv_err why = {0};
+    fv_dataset *set = l->set;
+    if (l->skip_bad && try_file(path, columns, &why) != FV_OK) {
+        if (why.status == FV_E_MEMORY) return FV_FAIL(err, why.status, "%s", why.text);
+        if (set->skipped_files++ == 0) keep_message(set->skipped_files_first, why.text);
+        return FV_OK;
+    }
+    set->files++;
+    return take_file(l, fv_reader_open_prose, path, columns, err);
+}
+
+static fv_status take_folder(loader *l, const char *folder, const fv_columns *columns, fv_err *err)
+{
+    fv_text_files files;
+    fv_status status = fv_text_files_find(&files, folder, err);
+    if (status != FV_OK) return status;
+    for (size_t i = 0; i < files.n && status == FV_OK; i++) {
+        l->name = files.paths[i];
+        status = take_file_of_folder(l, files.paths[i], columns, err);
+    }
+    l->name = folder;
+    fv_text_files_release(&files);
+    return status;
+}
+
+/* ---- All of it ---------------------------------------------------------------------------- */
 
 fv_status fv_dataset_load(fv_dataset *set, const char *path, const fv_columns *columns, fv_labels kind, fv_label_set *labels, bool grow, fv_err *err)
 {
@@ -326,15 +397,11 @@ fv_status fv_dataset_load(fv_dataset *set, const char *path, const fv_columns *c
     loader l = {.set = set, .labels = labels, .kind = kind, .grow = grow, .skip_bad = columns && columns->skip_bad,
                 .name = strcmp(path, "-") == 0 ? "stdin" : path};
     *set = (fv_dataset){.arena.block_bytes = 256 << 10};
-    fv_err why = {0};
-    fv_reader *reader = fv_reader_open(path, columns, &why);
-    if (!reader) return FV_FAIL(err, why.status, "%s", why.text);
     fv_sha256_init(&l.hash);
-    FV_TRY(take_rows(&l, reader, err));
-    FV_TRY(count_rows(&l, reader, err));
+    FV_TRY(kind == FV_LABELS_NONE && fv_folder_exists(path) ? take_folder(&l, path, columns, err) : take_file(&l, fv_reader_open, path, columns, err));
+    FV_TRY(count_rows(&l, err));
     fv_sha256_end(&l.hash, set->hash);
 done:
-    fv_reader_close(reader);
     fv_free(l.found);
     if (status != FV_OK) fv_dataset_release(set);
     return status;

@@ -6,7 +6,10 @@
  *
  * Of the chosen, 80 % become [MASK], 10 % another token drawn at random, 10 % stay as they are. What is chosen and what it
  * becomes depend on seed, epoch, the row's number and the place in it alone: other batching, threads or a resume change
- * nothing. Where at least one token may be chosen, at least one is. */
+ * nothing. Where at least one token may be chosen, at least one is.
+ *
+ * Chinese and Japanese put no spaces between words, and half of a word tells the other: so runs of one to three characters are
+ * hidden together, cut anew in each epoch (the n-grams of MacBERT, Cui et al. 2020, with no need of a word list). */
 #ifndef FV_DATA_MASK_H
 #define FV_DATA_MASK_H
 
@@ -19,6 +22,7 @@ typedef enum fv_token_kind {
     FV_TOKEN_FIXED,     /* special: never chosen */
     FV_TOKEN_WORD,      /* a word's first piece */
     FV_TOKEN_CONTINUES, /* a further piece of the word before it: chosen together, or not at all */
+    FV_TOKEN_CHARACTER, /* of a script that puts no spaces between words, and of a word of one or a few such */
 } fv_token_kind;
 
 typedef struct fv_masking {
@@ -30,6 +34,7 @@ typedef struct fv_masking {
     int32_t n_ordinary;        /* 0: what would be drawn stays */
     const fv_token_rows *rows; /* that batches are made of */
     const uint8_t *kinds;      /* of their tokens: fv_token_kind */
+    bool pieces;               /* every token for itself, whatever word it is of */
 } fv_masking;
 
 /* ids_out [N]: the batch's ids with some hidden. places and targets, room for N each: the tokens that were chosen, as places

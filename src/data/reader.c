@@ -84,7 +84,7 @@ static const struct { const char *ending; const fv_format *format; } by_name[] =
     {".tsv", &fv_format_tsv},     {".csv", &fv_format_csv},      {".jsonl", &fv_format_jsonl},
     {".ndjson", &fv_format_jsonl}, {".json", &fv_format_jsonl},  {".txt", &fv_format_fasttext},
     {".ft", &fv_format_fasttext}, {".conll", &fv_format_conll},  {".iob", &fv_format_conll},
-    {".bio", &fv_format_conll},
+    {".bio", &fv_format_conll},   {".md", &fv_format_prose},
 };
 
 static const fv_format *format_by_name(const char *path)
@@ -109,9 +109,10 @@ static const fv_format *format_by_line(const char *line, size_t len)
     return len > 0 && (line[0] == '"' || memchr(line, ',', len)) ? &fv_format_csv : &fv_format_tsv;
 }
 
-static fv_status choose_format(fv_reader *r, fv_err *err)
+static fv_status choose_format(fv_reader *r, bool prose, fv_err *err)
 {
     r->format = format_by_name(r->path);
+    if (prose && r->format == &fv_format_fasttext) r->format = &fv_format_prose;
     if (r->format) return FV_OK;
     int rc = fv_lines_next(&r->lines, err);
     if (rc < 0) return (fv_status)rc;
@@ -177,14 +178,14 @@ static fv_status give_bad(const fv_reader *r, const fv_err *bad, const char *adv
     return FV_FAIL(err, FV_E_INPUT, "%s:%lld: %s%s", r->lines.name, (long long)r->at_line, bad->text, advice);
 }
 
-static fv_status start_reading(fv_reader *r, const char *path, fv_err *err)
+static fv_status start_reading(fv_reader *r, const char *path, bool prose, fv_err *err)
 {
     fv_err bad = {0};
     fv_status status = FV_OK;
     r->path = fv_strdup(path, err);
     if (!r->path) return FV_E_MEMORY;
     FV_TRY(fv_lines_open(&r->lines, r->path, err));
-    FV_TRY(choose_format(r, err));
+    FV_TRY(choose_format(r, prose, err));
     int rc = r->format->start(r, &bad);
     if (rc == FV_ROW_BAD) status = give_bad(r, &bad, "", err);
     else if (rc < 0) status = FV_FAIL(err, bad.status, "%s", bad.text);
@@ -192,7 +193,7 @@ done:
     return status;
 }
 
-fv_reader *fv_reader_open(const char *path, const fv_columns *columns, fv_err *err)
+static fv_reader *open_reader(const char *path, const fv_columns *columns, bool prose, fv_err *err)
 {
     fv_columns defaults;
     fv_columns_init(&defaults);
@@ -205,10 +206,14 @@ fv_reader *fv_reader_open(const char *path, const fv_columns *columns, fv_err *e
     if (!r) return NULL;
     r->skip_bad = columns->skip_bad;
     r->tell_bad = columns->tell_bad;
-    if (copy_wants(r, columns, err) == FV_OK && start_reading(r, path, err) == FV_OK) return r;
+    if (copy_wants(r, columns, err) == FV_OK && start_reading(r, path, prose, err) == FV_OK) return r;
     fv_reader_close(r);
     return NULL;
 }
+
+fv_reader *fv_reader_open(const char *path, const fv_columns *columns, fv_err *err) { return open_reader(path, columns, false, err); }
+
+fv_reader *fv_reader_open_prose(const char *path, const fv_columns *columns, fv_err *err) { return open_reader(path, columns, true, err); }
 
 /* ---- Rows ----------------------------------------------------------------------------------- */
 

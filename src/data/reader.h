@@ -29,7 +29,7 @@ typedef struct fv_format {
     void (*stop)(fv_reader *);           /* frees what is the format's own */
 } fv_format;
 
-extern const fv_format fv_format_tsv, fv_format_csv, fv_format_jsonl, fv_format_fasttext, fv_format_conll;
+extern const fv_format fv_format_tsv, fv_format_csv, fv_format_jsonl, fv_format_fasttext, fv_format_conll, fv_format_prose;
 
 struct fv_reader {
     fv_lines lines;
@@ -51,6 +51,9 @@ struct fv_reader {
     /* jsonl.c */
     void *object;
 };
+
+/* As fv_reader_open of a file that lies in a folder of texts: .txt is plain text, not fastText lines. */
+fv_reader *fv_reader_open_prose(const char *path, const fv_columns *columns, fv_err *err);
 
 /* FV_ROW_BAD unless the record is UTF-8 without NUL bytes. Every format calls it before cutting. */
 int fv_reader_check(fv_reader *reader, fv_err *err);

@@ -12,8 +12,6 @@
 /* More pieces than that in a row are no word: scripts that write no spaces, addresses, noise. */
 enum { MAX_PIECES = 16 };
 
-#define SHARE 0.15 /* of words that are hidden (Devlin et al. 2019) */
-
 /* ---- Words -------------------------------------------------------------------------------- */
 
 static bool is_frame(const fv_encoding *e, size_t i) { return e->begins[i] == e->ends[i]; }
@@ -35,6 +33,16 @@ static bool is_of_word(const char *p, const char *end)
     return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_NO; /* letters, marks, numbers */
 }
 
+/* Whether [p, token_end) is an ideograph or Kana, or the first bytes of one: not several, nor their punctuation. */
+static bool is_character(const char *p, const char *token_end, const char *end)
+{
+    int32_t point = -1;
+    utf8proc_ssize_t n = utf8proc_iterate((const utf8proc_uint8_t *)p, end - p, &point);
+    if (n <= 0 || p + n < token_end || !stands_alone(point)) return false;
+    utf8proc_category_t category = utf8proc_category(point);
+    return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO; /* letters */
+}
+
 /* Whether token i goes on with the word that token i - 1 is of. A tokenizer's file decides the types, so that they need not
  * tell which text a token is of: hence the look at the length. */
 static bool goes_on(const fv_encoding *e, size_t i, const char *text, size_t len)
@@ -45,6 +53,11 @@ static bool goes_on(const fv_encoding *e, size_t i, const char *text, size_t len
     do last--;
     while (last > text && is_within(last));
     return is_of_word(at, end) && is_of_word(last, end);
+}
+
+static bool starts_character(const fv_encoding *e, size_t i, const char *text, size_t len)
+{
+    return e->ends[i] <= len && e->begins[i] < e->ends[i] && is_character(text + e->begins[i], text + e->ends[i], text + len);
 }
 
 /* ---- Rows --------------------------------------------------------------------------------- */
@@ -69,7 +82,9 @@ static fv_status find_kinds(builder *b, const fv_text *t, size_t len, size_t len
         bool second = e->types[i] && t->text2;
         bool more = !is_frame(e, i) && ++pieces < MAX_PIECES && goes_on(e, i, second ? t->text2 : t->text, second ? len2 : len);
         if (!more) pieces = 0;
-        b->now[i] = is_frame(e, i) || fv_tokenizer_is_special(b->tokenizer, e->ids[i]) ? FV_TOKEN_FIXED : more && b->now[i - 1] != FV_TOKEN_FIXED ? FV_TOKEN_CONTINUES : FV_TOKEN_WORD;
+        if (is_frame(e, i) || fv_tokenizer_is_special(b->tokenizer, e->ids[i])) b->now[i] = FV_TOKEN_FIXED;
+        else if (more && b->now[i - 1] != FV_TOKEN_FIXED) b->now[i] = FV_TOKEN_CONTINUES;
+        else b->now[i] = starts_character(e, i, second ? t->text2 : t->text, second ? len2 : len) ? FV_TOKEN_CHARACTER : FV_TOKEN_WORD;
     }
     return FV_OK;
 }
@@ -188,7 +203,7 @@ static int32_t find_mask(const fv_tokenizer *tokenizer)
 fv_status fv_masker_init(fv_masker *m, const fv_tokenizer *tokenizer, uint64_t seed, fv_err *err)
 {
     int32_t size = fv_tokenizer_size(tokenizer), mask = find_mask(tokenizer);
-    *m = (fv_masker){.masking = {.seed = seed, .share = SHARE, .mask_id = mask}};
+    *m = (fv_masker){.masking = {.seed = seed, .share = FV_MASK_SHARE, .mask_id = mask}};
     if (mask < 0) return FV_FAIL(err, FV_E_FORMAT, "the tokenizer has no [MASK] (or <mask>), which hidden words become; train one here, or start from a model that has it");
     m->ordinary = fv_alloc((size_t)size * sizeof *m->ordinary, err);
     if (!m->ordinary) return FV_E_MEMORY;
@@ -279,6 +294,8 @@ fv_status fv_masked_score(fv_masker *m, const fv_network *net, const fv_head *he
     size_t n = sampler->rows->n;
     fv_status status = fv_masker_reserve(m, sampler->max_N, err);
     m->masking.epoch = FV_MASK_FOREVER;
+    m->masking.share = FV_MASK_SHARE; /* however it learnt: figures of two runs can then be compared */
+    m->masking.pieces = false;
     m->masking.rows = sampler->rows;
     m->masking.kinds = kinds;
     memset(losses, 0, n * sizeof *losses);

@@ -13,13 +13,15 @@
 #include "infer/infer.h"
 
 /* Rows of at most max_len tokens, framing ones included, and in *kinds (fv_free it) what each token is. Pieces that
- * follow each other without white space or punctuation between them are one word; ideographs stand alone. Both texts of
+ * follow each other without white space or punctuation between them are one word; ideographs and Kana are characters. Both texts of
  * a pair make one row if they fit in it, else rows of their own. Texts that made more rows than one are counted in *cut. */
 fv_status fv_masked_rows_make(fv_token_rows *rows, uint8_t **kinds, const fv_tokenizer *tokenizer, int max_len, const fv_text *texts, size_t n, fv_encoding *encoding, int64_t *cut, fv_err *err);
 
+#define FV_MASK_SHARE 0.15 /* of words (Devlin et al. 2019): where models are judged, and the usual one to learn by */
+
 /* Hides words of batches. */
 typedef struct fv_masker {
-    fv_masking masking;              /* epoch, rows and kinds are the caller's to set */
+    fv_masking masking;              /* epoch, rows and kinds are the caller's to set, and share and pieces may be */
     int32_t *ordinary;               /* the tokens that are not special */
     int32_t *ids, *places, *targets; /* of a batch: as fv_mask_batch gives them */
     int32_t n;                       /* chosen; places and targets have one more, without effect, when it is 0 */
@@ -36,7 +38,7 @@ fv_tensor *fv_masker_build(fv_masker *masker, const fv_network *net, const fv_he
 fv_tensor *fv_masker_build_largest(fv_masker *masker, const fv_network *net, const fv_head *head, fv_graph *g, const fv_batch *batch);
 
 /* What each row of the sampler loses on its hidden words: the sum in losses[row], how many in counts[row]. Masks are those of
- * FV_MASK_FOREVER, so that equal weights have equal losses. progress may be NULL. */
+ * FV_MASK_FOREVER, whole words, FV_MASK_SHARE of them, so that equal weights have equal losses. progress may be NULL. */
 fv_status fv_masked_score(fv_masker *masker, const fv_network *net, const fv_head *head, fv_graph *graph, fv_sampler *sampler, const uint8_t *kinds, double *losses, int32_t *counts, fv_infer_progress progress, void *user, fv_err *err);
 
 #endif

@@ -1,6 +1,8 @@
 /* What is to be learnt: one job from the options, or several from a list of tasks; their rows and their
  * labels. What a row becomes is the objective's business. */
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "train/training.h"
@@ -15,12 +17,26 @@ const fv_objective *fv_objective_of(fv_labels kind)
 
 /* ---- Rows and labels ---- */
 
+/* A model below the folder of texts would be read as a text by the next run: its log, its vocabulary. */
+static fv_status check_out(const fv_training *t, const char *texts, fv_err *err)
+{
+    if (!fv_folder_exists(texts)) return FV_OK;
+    char from[PATH_MAX], to[PATH_MAX];
+    if (!realpath(texts, from) || !realpath(t->o->out, to)) return FV_OK;
+    size_t n = strlen(from);
+    bool within = strncmp(from, to, n) == 0 && (to[n] == '/' || to[n] == '\0' || n == 1);
+    return within ? FV_FAIL(err, FV_E_ARGUMENT, "%s lies in %s, whose texts are learnt from; write the model to another place", t->o->out, texts) : FV_OK;
+}
+
 static fv_status load(fv_training *t, fv_job *job, fv_part *part, bool grow, fv_err *err)
 {
     const char *path = part->path;
-    fv_status status = fv_dataset_load(&part->data, path, &job->columns, job->head->kind, &job->head->labels, grow, err);
+    fv_status status = job->head->kind == FV_LABELS_NONE ? check_out(t, path, err) : FV_OK;
+    if (status == FV_OK) status = fv_dataset_load(&part->data, path, &job->columns, job->head->kind, &job->head->labels, grow, err);
     if (status != FV_OK) return status;
     if (part->data.skipped) fv_training_say(t, "%s: %lld bad rows left out; the first: %s", path, (long long)part->data.skipped, part->data.skipped_first);
+    if (part->data.files) fv_training_say(t, "%s: %zu texts of %lld files", path, part->data.n, (long long)part->data.files);
+    if (part->data.skipped_files) fv_training_say(t, "%s: %lld bad files left out; the first: %s", path, (long long)part->data.skipped_files, part->data.skipped_files_first);
     if (part->data.unknown) fv_training_say(t, "%s: %lld rows have labels that training never saw, and count as wrong; the first: %s", path, (long long)part->data.unknown, part->data.unknown_first);
     return FV_OK;
 }

@@ -1,5 +1,5 @@
 /* Masked pre-training (Devlin et al. 2019, 3.1): words of plain texts are hidden, and to be told from what is around them.
- * No labels, no cutting: long texts take several rows. Validation hides the same words each time. */
+ * No labels, no cutting: long texts take several rows. Validation hides the same words each time, however training does. */
 #include "infer/masked.h"
 #include "train/perplexity.h"
 #include "train/training.h"
@@ -32,6 +32,8 @@ static fv_tensor *build_loss(fv_training *t, fv_job *job, const fv_batch *batch)
     fv_masker *m = &job->masker;
     if (t->planning) return fv_masker_build_largest(m, &t->net, job->head, job->graph, batch);
     m->masking.epoch = job->epoch;
+    m->masking.share = t->recipe.mask_share;
+    m->masking.pieces = t->recipe.mask_pieces;
     m->masking.rows = &job->train.rows;
     m->masking.kinds = job->train.kinds;
     return fv_masker_build(m, &t->net, job->head, job->graph, batch);

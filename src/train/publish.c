@@ -102,8 +102,12 @@ static fv_status score(fv_training *t, fv_job *job, fv_part *part, json_t *tree,
 
 static json_t *data_json(const fv_part *part)
 {
-    return json_pack("{s:s?, s:s, s:I, s:I, s:I}", "path", part->path, "sha256", part->data.hash, "rows", (json_int_t)part->data.n,
+    json_t *tree = json_pack("{s:s?, s:s, s:I, s:I, s:I}", "path", part->path, "sha256", part->data.hash, "rows", (json_int_t)part->data.n,
         "skipped", (json_int_t)part->data.skipped, "cut", (json_int_t)part->cut);
+    if (!tree || part->data.files == 0) return tree;
+    json_object_set_new(tree, "files", json_integer((json_int_t)part->data.files));
+    json_object_set_new(tree, "skipped_files", json_integer((json_int_t)part->data.skipped_files));
+    return tree;
 }
 
 /* NULL when out of memory. */

@@ -24,6 +24,7 @@ void fv_train_options_init(fv_train_options *o)
         .batch_tokens = 2048, .accumulate = 1, .optimiser = FV_OPTIMISER_ADAMW, .schedule = FV_SCHEDULE_LINEAR,
         .warmup = 0.1, .weight_decay = 0.01, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .clip = 1,
         .dropout = 0.2, .attention_dropout = -1, .word_dropout = 0.2, .label_smoothing = 0.1, .seed = 1, .checkpoint_seconds = 60,
+        .mask_share = FV_MASK_SHARE,
     };
     fv_columns_init(&o->columns);
 }
@@ -151,6 +152,7 @@ static fv_status check_numbers(const fv_train_options *o, fv_err *err)
     FV_TRY(check_range("clip", o->clip, 0, 1e9, err));
     FV_TRY(check_range("word dropout", o->word_dropout, 0, 0.99, err));
     FV_TRY(check_range("label smoothing", o->label_smoothing, 0, 0.99, err));
+    FV_TRY(check_range("mask share", o->mask_share, 0.01, 0.9, err));
     FV_TRY(check_range("alpha of pieces", o->sample_pieces, 0, 10, err));
     FV_TRY(check_range("average", o->average, 0, 1000, err));
     FV_TRY(check_range("batch tokens", o->batch_tokens, 1, 1 << 24, err));
@@ -180,6 +182,7 @@ fv_status fv_recipe_settle(fv_recipe *r, const fv_train_options *o, fv_err *err)
         .lr = o->lr > 0 ? o->lr : p->lr, .warmup = o->warmup, .weight_decay = o->weight_decay,
         .beta1 = o->beta1, .beta2 = o->beta2, .epsilon = o->epsilon, .clip = o->clip,
         .sample_pieces = o->sample_pieces, .average = o->average, .word_dropout = o->word_dropout, .label_smoothing = o->task == FV_TASK_MLM ? 0 : o->label_smoothing, .seed = o->seed, .steps_asked = o->steps,
+        .mask_share = o->mask_share, .mask_pieces = o->mask_pieces,
     };
     FV_TRY(check_numbers(o, err));
     FV_TRY(check_sizes(o, err));
@@ -219,6 +222,7 @@ json_t *fv_recipe_to_json(const fv_recipe *r, fv_err *err)
         "epsilon", r->epsilon, "clip", r->clip, "label_smoothing", r->label_smoothing, "seed", (json_int_t)r->seed, "steps", (json_int_t)r->steps_asked);
     bool fine = tree && rest && json_object_update(tree, rest) == 0;
     json_decref(rest);
+    if (fine && r->task == FV_TASK_MLM) fine = json_object_set_new(tree, "mask_share", json_real(r->mask_share)) == 0 && json_object_set_new(tree, "mask_pieces", json_boolean(r->mask_pieces)) == 0;
     if (fine) return tree;
     json_decref(tree);
     FV_FAIL(err, FV_E_MEMORY, "recipe: out of memory");

@@ -35,6 +35,8 @@ typedef struct fv_recipe {
     fv_schedule schedule;
     fv_products products;
     double lr, warmup, weight_decay, beta1, beta2, epsilon, clip, word_dropout, label_smoothing;
+    double mask_share;
+    bool mask_pieces;
     uint64_t seed;
     int64_t steps_asked; /* 0: by epochs */
     int64_t steps;       /* 0 until known; not part of the recipe's JSON */

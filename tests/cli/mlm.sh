@@ -38,3 +38,24 @@ expect_match "and why" "$messages" 'models/body gives texts no labels: it guesse
 learn --out models/bad --text body
 expect_status "a column that is not there" 3
 expect_match "is named" "$messages" 'no column "body"'
+
+# A folder of texts, files of it that are none, and a model that would lie among them.
+mkdir -p letters/below
+cut -f 1 train.tsv | sed '1d;a\\' > letters/below/words.md
+cp train.tsv letters/rows.tsv
+printf 'ELF\000\001\n' > letters/program.txt
+split "$fovea" train mlm --train letters $tiny --out models/letters --steps 2 < /dev/null
+expect_status "a file that is no text" 3
+expect_match "is named" "$messages" 'letters/program.txt:1: byte 4 \(0x00\) is a NUL byte: .*; expected UTF-8 text'
+split "$fovea" train mlm --train letters $tiny --out models/letters --steps 2 --skip-bad --mask-share 0.2 < /dev/null
+expect_status "a folder, bad files left out" 0
+expect_match "which is said" "$messages" 'letters: 1 bad files left out; the first: letters/program.txt:1: '
+expect_match "the record counts the files" "$(cat models/letters/fovea.json)" '"files": 2'
+expect_match "the recipe has the share" "$(cat models/letters/fovea.json)" '"mask_share": 0.2'
+split "$fovea" eval models/letters letters --skip-bad
+expect_status "eval on a folder" 0
+split "$fovea" train mlm --train letters $tiny --out letters/model --steps 2 --skip-bad < /dev/null
+expect_status "a model among its texts" 2
+expect_match "is refused" "$messages" 'letters/model lies in letters, whose texts are learnt from; write the model to another place'
+split "$fovea" train classify --train letters --out models/bad < /dev/null
+expect_match "rows with labels come in files" "$messages" 'letters: is a folder; expected a file'

@@ -240,6 +240,74 @@ static void without_ordinary_tokens_none_is_drawn(void **state)
     release(&m);
 }
 
+/* [CLS], an ordinary word, and characters of Chinese up to [SEP], some of several tokens. */
+static void make_characters(made *m)
+{
+    make(m, 30, 60, false);
+    for (size_t i = 0; i < ROWS; i++)
+        for (int64_t k = m->rows.offsets[i] + 2; k < m->rows.offsets[i + 1] - 1; k++) m->kinds[k] = (k - m->rows.offsets[i]) % 7 == 6 ? FV_TOKEN_CONTINUES : FV_TOKEN_CHARACTER;
+}
+
+/* Single ones would leave a run of one at 0.85 of the times; here 15 % of tokens are chosen all the same. */
+static void characters_are_chosen_in_runs(void **state)
+{
+    (void)state;
+    made m;
+    make_characters(&m);
+    int64_t chosen = 0, characters = 0, beside = 0;
+    int32_t places[2][64] = {{0}};
+    for (m.masking.epoch = 0; m.masking.epoch < 2; m.masking.epoch++) {
+        outcome o = mask_all(&m, &m.masking, BUDGET);
+        for (int64_t k = 0; k < m.total; k++) {
+            if (m.kinds[k] == FV_TOKEN_CONTINUES) assert_true(o.chosen[k] == o.chosen[k - 1]);
+            if (m.kinds[k] != FV_TOKEN_CHARACTER) continue;
+            characters++;
+            chosen += o.chosen[k];
+            beside += o.chosen[k] && o.chosen[k - 1];
+        }
+        for (int k = 0; k < 64 && k < m.rows.offsets[2]; k++) places[m.masking.epoch][k] = o.chosen[k];
+        forget(&o);
+    }
+    double share = (double)chosen / (double)characters, run = (double)beside / (double)chosen;
+    if (fabs(share - 0.15) > 0.005) fail_msg("%g of characters are chosen", share);
+    /* the mean run has 1.8 characters, 1 / 1.8 of them first: 0.44 of the others have one before, and 0.15 of the first */
+    if (fabs(run - (0.8 / 1.8 + 0.15 / 1.8)) > 0.02) fail_msg("%g of chosen characters stand behind a chosen one", run);
+    assert_memory_not_equal(places[0], places[1], sizeof places[0]);
+    release(&m);
+}
+
+static void pieces_are_chosen_alone(void **state)
+{
+    (void)state;
+    made m;
+    make_characters(&m);
+    m.masking.pieces = true;
+    outcome o = mask_all(&m, &m.masking, BUDGET);
+    int64_t n = 0, beside = 0;
+    for (int64_t k = 0; k < m.total; k++) {
+        if (m.kinds[k] == FV_TOKEN_FIXED) assert_false(o.chosen[k]);
+        if (!o.chosen[k] || m.kinds[k - 1] == FV_TOKEN_FIXED) continue;
+        n++;
+        beside += o.chosen[k - 1];
+    }
+    expect_share("behind a chosen one", beside, n, 0.15);
+    expect_share("pieces", o.n, m.total - 2 * ROWS, 0.15);
+    forget(&o);
+    release(&m);
+}
+
+static void characters_too_are_the_same_in_any_batch(void **state)
+{
+    (void)state;
+    made m;
+    make_characters(&m);
+    outcome a = mask_all(&m, &m.masking, BUDGET), b = mask_all(&m, &m.masking, 60);
+    assert_true(same(&m, &a, &b));
+    forget(&a);
+    forget(&b);
+    release(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +319,9 @@ int main(void)
         cmocka_unit_test(batching_changes_nothing),
         cmocka_unit_test(seed_and_epoch_change_the_choice),
         cmocka_unit_test(without_ordinary_tokens_none_is_drawn),
+        cmocka_unit_test(characters_are_chosen_in_runs),
+        cmocka_unit_test(pieces_are_chosen_alone),
+        cmocka_unit_test(characters_too_are_the_same_in_any_batch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

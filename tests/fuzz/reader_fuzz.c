@@ -13,7 +13,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char *const names[] = {"a.tsv", "a.csv", "a.jsonl", "a.txt", "a.gz", "a", "a.conll"};
+static const char *const names[] = {"a.tsv", "a.csv", "a.jsonl", "a.txt", "a.gz", "a", "a.conll", "a.md"};
 static char folder[128];
 
 static void remove_folder(void)

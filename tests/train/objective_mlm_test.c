@@ -203,6 +203,80 @@ static void long_lines_take_several_rows(void **state)
     assert_null(strstr(said, "cut"));
 }
 
+/* ---- Folders ---- */
+
+static const char *folder_of_texts(const char *name)
+{
+    char path[128];
+    assert_int_equal(fv_folder_make(scratch_path(name), NULL), FV_OK);
+    snprintf(path, sizeof path, "%s/lines.txt", name);
+    plain_texts(path, 0, 20);
+    snprintf(path, sizeof path, "%s/one.md", name);
+    toy_text(path, "# Market\n\nanna went to the market\nand bought apples there\n\nboris\n\ncarla\n\ndmitri\n\nesther\n\nfarid\n");
+    snprintf(path, sizeof path, "%s/two.jsonl", name);
+    toy_text(path, "{\"text\":\"the garden\"}\n{\"text\":\"seeds\"}\n{\"text\":\"bread\"}\n{\"text\":\"rope\"}\n");
+    return scratch_path(name);
+}
+
+static void folders_are_learnt_from(void **state)
+{
+    (void)state;
+    char said[2048] = "";
+    fv_train_options o;
+    options(&o, "of-folder");
+    o.train = folder_of_texts("letters");
+    o.on_event = listen;
+    o.on_event_user = said;
+    o.steps = 3;
+    toy_train(&o);
+    toy_contains(said, "letters: 12 texts of 3 files");
+    toy_contains(toy_read(o.out, "fovea.json"), "\"files\": 3");
+    toy_contains(toy_read(o.out, "fovea.json"), "\"skipped_files\": 0");
+    char train[500], out[512];
+    snprintf(train, sizeof train, "%s", o.train);
+    snprintf(out, sizeof out, "%s/model", train);
+    o.train = train;
+    o.out = out;
+    fv_err err = {0};
+    assert_int_equal(fv_train(&o, &err), FV_E_ARGUMENT);
+    toy_contains(err.text, "letters/model lies in ");
+}
+
+/* Also with other masks, and the folder's own tenth held back. */
+static void stopping_changes_no_bit_of_folders(void **state)
+{
+    (void)state;
+    fv_train_options o;
+    options(&o, "folder-whole");
+    o.train = folder_of_texts("letters2");
+    o.valid = NULL;
+    o.steps = 12;
+    o.mask_share = 0.3;
+    o.mask_pieces = true;
+    toy_stops_and_goes_on(&o, 5);
+}
+
+/* What is hidden to learn by is recorded, and another share is another training. */
+static void masks_are_of_the_recipe(void **state)
+{
+    (void)state;
+    fv_err err = {0};
+    fv_train_options o;
+    options(&o, "masks");
+    o.steps = 2;
+    toy_train(&o);
+    char hash[2][65];
+    snprintf(hash[0], sizeof hash[0], "%s", toy_hash(o.out));
+    toy_contains(toy_read(o.out, "fovea.json"), "\"mask_share\": 0.15");
+    o.mask_share = 0.5;
+    toy_train(&o);
+    snprintf(hash[1], sizeof hash[1], "%s", toy_hash(o.out));
+    assert_string_not_equal(hash[0], hash[1]);
+    o.mask_share = 0.95;
+    assert_int_equal(fv_train(&o, &err), FV_E_ARGUMENT);
+    toy_contains(err.text, "mask share is 0.95; expected 0.01 to 0.9");
+}
+
 static void tables_have_a_column_of_texts(void **state)
 {
     (void)state;
@@ -300,6 +374,9 @@ int main(void)
         cmocka_unit_test(steps_allocate_nothing),
         cmocka_unit_test(others_start_from_it),
         cmocka_unit_test(long_lines_take_several_rows),
+        cmocka_unit_test(folders_are_learnt_from),
+        cmocka_unit_test(stopping_changes_no_bit_of_folders),
+        cmocka_unit_test(masks_are_of_the_recipe),
         cmocka_unit_test(tables_have_a_column_of_texts),
         cmocka_unit_test(wrong_data_is_told),
         cmocka_unit_test(labels_are_not_asked_of_it),
