@@ -46,6 +46,19 @@ static fv_status add_piece(const fv_unigram *u, fv_buf *out, const fv_token *tok
     return status;
 }
 
+static int by_id(const void *key, const void *item)
+{
+    int32_t id = *(const int32_t *)key, other = ((const fv_added *)item)->id;
+    return (id > other) - (id < other);
+}
+
+const char *fv_token_as_normalized(const fv_tokenizer *t, int32_t id)
+{
+    if (!t->tokens[id].added) return NULL;
+    const fv_added *found = bsearch(&id, t->added, t->n_added, sizeof *t->added, by_id);
+    return found && found->normalized ? found->sought : NULL;
+}
+
 static fv_status join(const fv_tokenizer *t, const int32_t *ids, size_t n, fv_buf *out, fv_err *err)
 {
     fv_status status = fv_buf_reserve(out, 1, err);
@@ -53,11 +66,13 @@ static fv_status join(const fv_tokenizer *t, const int32_t *ids, size_t n, fv_bu
     if (t->parts && t->parts->decoders_used) return status == FV_OK ? fv_parts_decode(t, ids, n, out, err) : status;
     if (t->sp) return status == FV_OK ? fv_sentencepiece_decode(t, ids, n, out, err) : status;
     for (size_t i = 0; i < n && status == FV_OK; i++) {
-        const fv_token *token = &t->tokens[ids[i]];
-        if (token->special) continue;
-        if (t->kind == FV_TOKENIZER_WORDPIECE) status = add_word(&t->wordpiece, out, token->text, first, err);
-        else if (t->kind == FV_TOKENIZER_UNIGRAM) status = add_piece(&t->unigram, out, token, first, err);
-        else status = fv_buf_add(out, token->bytes, token->n_bytes, err);
+        fv_token token = t->tokens[ids[i]];
+        const char *normalized = fv_token_as_normalized(t, ids[i]);
+        if (token.special) continue;
+        if (normalized) token.text = token.bytes = normalized, token.n_bytes = (uint32_t)strlen(normalized);
+        if (t->kind == FV_TOKENIZER_WORDPIECE) status = add_word(&t->wordpiece, out, token.text, first, err);
+        else if (t->kind == FV_TOKENIZER_UNIGRAM) status = add_piece(&t->unigram, out, &token, first, err);
+        else status = fv_buf_add(out, token.bytes, token.n_bytes, err);
         first = false;
     }
     return status;

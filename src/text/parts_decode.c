@@ -344,7 +344,8 @@ static fv_status add_tokens(fv_strings *s, const fv_tokenizer *t, const int32_t 
         const fv_token *token = &t->tokens[ids[i]];
         size_t from = s->next.len;
         if (token->special) continue;
-        status = add_bytes(s, token->text, strlen(token->text), err);
+        const char *normalized = fv_token_as_normalized(t, ids[i]), *text = normalized ? normalized : token->text;
+        status = add_bytes(s, text, strlen(text), err);
         if (status == FV_OK) status = add_item(s, from, err);
     }
     take_items(s);

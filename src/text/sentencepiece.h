@@ -15,6 +15,8 @@
 
 #include "text/tokenizer.h"
 
+#define FV_PIECE_MAX 1024 /* bytes of a piece or of unk_surface, read or written; pieces learnt from texts have less than a hundred */
+
 /* As the file numbers them. */
 typedef enum fv_piece_type {
     FV_PIECE_NORMAL = 1,

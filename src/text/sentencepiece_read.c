@@ -4,7 +4,7 @@
  * over. Files come from strangers: every length is checked against the bytes that are left before it is used.
  *
  * The trap: at each byte of a text the cutters walk as far as a piece goes, and each unknown character is written as
- * unk_surface, so a file of one long string could make a short text take hours or gigabytes: hence LEN_MAX. */
+ * unk_surface, so a file of one long string could make a short text take hours or gigabytes: hence FV_PIECE_MAX. */
 #include <math.h>
 #include <string.h>
 
@@ -12,7 +12,6 @@
 #include "text/sentencepiece.h"
 
 #define PIECES_MAX 4000000
-#define LEN_MAX 1024    /* bytes of a piece or of unk_surface; pieces learnt from texts have less than a hundred */
 #define SCORE_MOST 1e12 /* so that no sum over a text overflows */
 
 /* Field numbers of sentencepiece_model.proto. */
@@ -158,7 +157,7 @@ static fv_status check_entry(const cursor *c, const fv_tokenizer *t, int32_t id,
 {
     fv_shown room;
     if (e->len == 0) return FV_FAIL(c->err, FV_E_FORMAT, "%s: piece %d is empty", c->where, (int)id);
-    if (e->len > LEN_MAX) return FV_FAIL(c->err, FV_E_FORMAT, "%s: piece %d has %zu bytes; expected at most %d", c->where, (int)id, e->len, LEN_MAX);
+    if (e->len > FV_PIECE_MAX) return FV_FAIL(c->err, FV_E_FORMAT, "%s: piece %d has %zu bytes; expected at most %d", c->where, (int)id, e->len, FV_PIECE_MAX);
     if (!is_text(e->text, e->len)) return FV_FAIL(c->err, FV_E_FORMAT, "%s: piece %d is %s; expected UTF-8 without a zero byte", c->where, (int)id, fv_show(&room, e->text, e->len));
     if (fv_map_get(&t->ids, e->text, e->len) >= 0) return FV_FAIL(c->err, FV_E_FORMAT, "%s: piece %d, %s, is there twice; expected each once", c->where, (int)id, fv_show(&room, e->text, e->len));
     if (!(fabs((double)e->score) <= SCORE_MOST)) return FV_FAIL(c->err, FV_E_FORMAT, "%s: piece %d, %s, has score %g; expected -1e12 to 1e12", c->where, (int)id, fv_show(&room, e->text, e->len), (double)e->score);
@@ -213,7 +212,7 @@ static fv_status read_model_type(const cursor *c, fv_tokenizer *t, uint64_t type
 
 static fv_status read_text(const cursor *c, fv_tokenizer *t, const field *f, const char *name, const char **out)
 {
-    if (f->len > LEN_MAX) return FV_FAIL(c->err, FV_E_FORMAT, "%s: %s has %zu bytes; expected at most %d", c->where, name, f->len, LEN_MAX);
+    if (f->len > FV_PIECE_MAX) return FV_FAIL(c->err, FV_E_FORMAT, "%s: %s has %zu bytes; expected at most %d", c->where, name, f->len, FV_PIECE_MAX);
     if (!is_text(f->bytes, f->len)) return FV_FAIL(c->err, FV_E_FORMAT, "%s: %s is no UTF-8", c->where, name);
     *out = fv_arena_strndup(&t->arena, f->bytes, f->len, c->err);
     return *out ? FV_OK : FV_E_MEMORY;

@@ -152,6 +152,10 @@ static fv_status translate(const fv_tokenizer *t, fv_sentencepiece *sp, fv_buf *
 {
     if (t->kind != FV_TOKENIZER_UNIGRAM) return FV_FAIL(err, FV_E_ARGUMENT, "%s: only unigram tokenizers can be written as SentencePiece models; give a path that ends in .json", path);
     if (t->normalizer.form != FV_NORMALIZE_NONE) return FV_FAIL(err, FV_E_ARGUMENT, "%s: a SentencePiece model cannot normalise by %s exactly; train with --normalize none, or give a path that ends in .json", path, t->normalizer.form == FV_NORMALIZE_NFC ? "NFC" : "NFKC");
+    for (int32_t id = 0; id < t->n; id++) {
+        size_t len = strlen(t->tokens[id].text);
+        if (len > FV_PIECE_MAX) return FV_FAIL(err, FV_E_ARGUMENT, "%s: token %d has %zu bytes; a SentencePiece model that is read here has at most %d; give a path that ends in .json", path, (int)id, len, FV_PIECE_MAX);
+    }
     if (t->unigram.unk < 0) return FV_FAIL(err, FV_E_ARGUMENT, "%s: a SentencePiece model needs an unknown token, and this tokenizer has none; give a path that ends in .json", path);
     *sp = (fv_sentencepiece){.dummy_prefix = t->unigram.prepend != FV_PREPEND_NEVER, .escape = true, .unk_surface = " \xe2\x81\x87 ", .normalizer = t->normalizer.lowercase ? "lowercase" : "identity"};
     return fv_charsmap_make(charsmap, FV_NORMALIZE_NONE, t->normalizer.lowercase, err);

@@ -29,7 +29,11 @@ const char fv_split_gpt2[] =
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" SPACE "\\p{L}\\p{N}]+|[" SPACE "]+(?![^" SPACE "])|[" SPACE "]+";
 
 #define PATTERN_MAX 8192
-#define MATCH_STEPS_MAX 4000000 /* for one start of a match; ours needs a handful, GPT-2's spaces one each */
+/* Steps for one start of a match: ours needs a handful, GPT-2's spaces one each, others' letters with marks a few each. So
+ * longer texts may take more, and a short one cannot take long wherever in it a pattern begins to try all ways. */
+#define MATCH_STEPS_LEAST 16000
+#define MATCH_STEPS_MAX 4096000
+#define MATCH_STEPS_OF_BYTE 8
 #define MATCH_DEPTH_MAX 100000
 #define MATCH_HEAP_KIB (64 * 1024)
 
@@ -52,13 +56,26 @@ static fv_status out_of_memory(fv_err *err)
     return FV_FAIL(err, FV_E_MEMORY, "out of memory for the pre-tokenizer's pattern");
 }
 
+/* Each four times the last. */
+static uint32_t steps_of(int limit) { return (uint32_t)MATCH_STEPS_LEAST << 2 * limit; }
+
 static fv_status make_limits(fv_splitter *s, fv_err *err)
 {
-    if (!(s->limits = pcre2_match_context_create(s->memory))) return out_of_memory(err);
-    pcre2_set_match_limit(s->limits, MATCH_STEPS_MAX);
-    pcre2_set_depth_limit(s->limits, MATCH_DEPTH_MAX);
-    pcre2_set_heap_limit(s->limits, MATCH_HEAP_KIB);
+    FV_ASSERT(steps_of(FV_SPLIT_LIMITS - 1) == MATCH_STEPS_MAX);
+    for (int i = 0; i < FV_SPLIT_LIMITS; i++) {
+        if (!(s->limits[i] = pcre2_match_context_create(s->memory))) return out_of_memory(err);
+        pcre2_set_match_limit(s->limits[i], steps_of(i));
+        pcre2_set_depth_limit(s->limits[i], MATCH_DEPTH_MAX);
+        pcre2_set_heap_limit(s->limits[i], MATCH_HEAP_KIB);
+    }
     return FV_OK;
+}
+
+static pcre2_match_context *limits_for(const fv_splitter *s, size_t len)
+{
+    int i = 0;
+    while (i + 1 < FV_SPLIT_LIMITS && steps_of(i) / MATCH_STEPS_OF_BYTE < len) i++;
+    return s->limits[i];
 }
 
 static fv_status compile(fv_splitter *s, const char *where, fv_err *err)
@@ -105,7 +122,7 @@ done:
 
 void fv_splitter_release(fv_splitter *splitter)
 {
-    pcre2_match_context_free(splitter->limits);
+    for (int i = 0; i < FV_SPLIT_LIMITS; i++) pcre2_match_context_free(splitter->limits[i]);
     pcre2_code_free(splitter->code);
     pcre2_general_context_free(splitter->memory);
     fv_free(splitter->pattern);
@@ -155,10 +172,11 @@ static int give(fv_pieces *p, size_t end, const char **piece, size_t *len)
 static int run_pattern(const fv_splitter *s, pcre2_match_data *match, const char *text, size_t len, size_t from)
 {
     int found = PCRE2_ERROR_JIT_STACKLIMIT;
-    if (s->jit) found = pcre2_jit_match(s->code, (PCRE2_SPTR)text, len, from, 0, match, s->limits);
+    pcre2_match_context *limits = limits_for(s, len - from);
+    if (s->jit) found = pcre2_jit_match(s->code, (PCRE2_SPTR)text, len, from, 0, match, limits);
     /* The interpreter keeps its stack on the heap, so it can do what the compiled code's stack cannot. */
     if (found == PCRE2_ERROR_JIT_STACKLIMIT)
-        found = pcre2_match(s->code, (PCRE2_SPTR)text, len, from, PCRE2_NO_JIT | PCRE2_NO_UTF_CHECK, match, s->limits);
+        found = pcre2_match(s->code, (PCRE2_SPTR)text, len, from, PCRE2_NO_JIT | PCRE2_NO_UTF_CHECK, match, limits);
     return found;
 }
 

@@ -121,11 +121,13 @@ extern const char fv_split_pattern[];
 /* GPT-2's own pattern (Radford et al. 2019), which tokenizer.json calls "use_regex". */
 extern const char fv_split_gpt2[];
 
+#define FV_SPLIT_LIMITS 5
+
 typedef struct fv_splitter {
     char *pattern; /* NULL: a text is one piece */
     pcre2_general_context *memory;
     pcre2_code *code;
-    pcre2_match_context *limits;
+    pcre2_match_context *limits[FV_SPLIT_LIMITS]; /* of steps: for short texts, and for longer and longer ones */
     bool jit;
 } fv_splitter;
 
@@ -278,6 +280,12 @@ typedef struct fv_token {
     bool special;      /* left out by decode */
     bool outside;      /* not of the model's vocabulary: only found as added */
 } fv_token;
+
+/* ---- decode.c ----------------------------------------------------------------------------- */
+
+/* What an added token decodes to if it is looked for after normalisation: as normalised, like the Hugging Face library
+ * (tokenizers 0.23). NULL for all others. */
+const char *fv_token_as_normalized(const fv_tokenizer *tokenizer, int32_t id);
 
 /* ---- wordpiece.c, wordpiece_train.c ------------------------------------------------------- */
 

@@ -124,6 +124,37 @@ static void decoding_leaves_special_tokens_out(void **state)
     fv_tokenizer_close(t);
 }
 
+static void assert_decodes(const char *json, const int32_t *ids, size_t n, const char *expected)
+{
+    fv_err err = {0};
+    char *back = NULL;
+    size_t len;
+    fv_tokenizer *t = fv_tokenizer_parse(json, strlen(json), "made", &err);
+    if (!t || fv_tokenizer_decode(t, ids, n, &back, &len, &err) != FV_OK) fail_msg("%s", err.text);
+    assert_string_equal(back, expected);
+    free(back);
+    fv_tokenizer_close(t);
+}
+
+/* Recorded from tokenizers 0.23.3: Tokenizer.from_str(JSON).decode(IDS). The id has been matched after normalisation. */
+static void added_tokens_decode_as_they_were_matched(void **state)
+{
+    (void)state;
+#define ADDED(id, text, normalized) "{\"id\":" #id ",\"content\":\"" text "\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":" normalized ",\"special\":false}"
+#define WORDS(normalized) \
+    "{\"added_tokens\":[" ADDED(3, "FooBar", normalized) "," ADDED(4, "\u00c9l", normalized) "],\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":true,\"handle_chinese_chars\":true," \
+    "\"strip_accents\":null,\"lowercase\":true},\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},\"decoder\":{\"type\":\"WordPiece\",\"prefix\":\"##\",\"cleanup\":true}," \
+    "\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"[UNK]\",\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":100,\"vocab\":{\"[UNK]\":0,\"the\":1,\"cat\":2}}}"
+#define PIECES(normalized) \
+    "{\"added_tokens\":[" ADDED(3, "FooBar", normalized) "," ADDED(4, "\u2581Zed", normalized) "],\"normalizer\":{\"type\":\"Lowercase\"}," \
+    "\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"\u2581\",\"prepend_scheme\":\"always\",\"split\":true},\"decoder\":{\"type\":\"Metaspace\",\"replacement\":\"\u2581\",\"prepend_scheme\":\"always\",\"split\":true}," \
+    "\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"<unk>\",0.0],[\"\u2581the\",-1.0],[\"\u2581\",-2.0]]}}"
+    assert_decodes(WORDS("true"), (int32_t[]){1, 3, 4, 2}, 4, "the foobar el cat");
+    assert_decodes(WORDS("false"), (int32_t[]){1, 3, 4, 2}, 4, "the FooBar \u00c9l cat");
+    assert_decodes(PIECES("true"), (int32_t[]){1, 2, 3, 4}, 4, "the foobar zed");
+    assert_decodes(PIECES("false"), (int32_t[]){1, 2, 3, 4}, 4, "the FooBar Zed");
+}
+
 /* One fv_encoding goes through tokenizers that are made and closed at the same addresses. */
 static void scratch_is_not_mixed_up(void **state)
 {
@@ -270,6 +301,7 @@ int main(void)
         cmocka_unit_test(special_tokens_in_a_text_are_found),
         cmocka_unit_test(all_texts_come_back),
         cmocka_unit_test(decoding_leaves_special_tokens_out),
+        cmocka_unit_test(added_tokens_decode_as_they_were_matched),
         cmocka_unit_test(scratch_is_not_mixed_up),
         cmocka_unit_test(the_cache_changes_nothing),
         cmocka_unit_test(long_words_have_the_same_ids_as_their_parts),

@@ -451,6 +451,27 @@ static void what_no_table_can_do_is_not_written(void **state)
     fv_tokenizer_close(t);
 }
 
+/* What is read has at most 1,024 bytes a piece, so no more is written. */
+static void pieces_without_bound_are_not_written(void **state)
+{
+    char piece[1026] = {0}, json[4096];
+    (void)state;
+    for (size_t n = 1024; n <= 1025; n++) {
+        fv_err err = {0};
+        memset(piece, 'c', n);
+        snprintf(json, sizeof json, "{\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"<unk>\",0],[\"\u2581\",-1],[\"%s\",-2]]},"
+                 "\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"\u2581\",\"prepend_scheme\":\"always\",\"split\":true}}", piece);
+        fv_tokenizer *t = fv_tokenizer_parse(json, strlen(json), "made", &err);
+        if (!t) fail_msg("%s", err.text);
+        fv_status status = fv_tokenizer_save(t, scratch_path("long.spm"), &err);
+        assert_int_equal(status, n == 1024 ? FV_OK : FV_E_ARGUMENT);
+        if (status == FV_OK) fv_tokenizer_close(fv_tokenizer_open(scratch_path("long.spm"), NULL)), fv_file_remove(scratch_path("long.spm"), NULL);
+        else assert_non_null(strstr(err.text, "token 2 has 1025 bytes; a SentencePiece model that is read here has at most 1024"));
+        fv_tokenizer_close(t);
+    }
+    assert_false(fv_file_exists(scratch_path("long.spm")));
+}
+
 /* Failing any allocation gives an error, and nothing is lost. */
 static void memory_that_runs_out_is_an_error(void **state)
 {
@@ -490,6 +511,7 @@ int main(void)
         cmocka_unit_test(what_is_saved_comes_back),
         cmocka_unit_test(a_trained_tokenizer_becomes_a_model_with_the_same_ids),
         cmocka_unit_test(what_no_table_can_do_is_not_written),
+        cmocka_unit_test(pieces_without_bound_are_not_written),
         cmocka_unit_test(memory_that_runs_out_is_an_error),
     };
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);

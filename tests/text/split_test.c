@@ -175,6 +175,34 @@ static void hostile_patterns_end_in_an_error(void **state)
     assert_non_null(strstr(pieces_of("(?:a(?R)?b)", "aaab", 4), "aa|ab"));
 }
 
+/* Each word alone would stay under the most steps that a match may take: many of them must not add up to a standstill. */
+static void hostile_patterns_on_many_words(void **state)
+{
+    (void)state;
+    enum { WORDS = 2000, WORD = 21 };
+    static char text[WORDS * WORD];
+    memset(text, 'a', sizeof text);
+    for (size_t i = WORD - 1; i < sizeof text; i += WORD) text[i] = ' ';
+    double start = fv_now();
+    const char *found = pieces_of("(a+)+[bc]", text, sizeof text);
+    if (!strstr(found, "too costly for this text: match limit exceeded")) fail_msg("%.80s after %g s", found, fv_now() - start);
+    assert_true(fv_now() - start < 5);
+}
+
+/* A letter and its marks is a step or more for each: limits grow with the text. */
+static void long_words_of_slow_patterns_are_fine(void **state)
+{
+    (void)state;
+    enum { LEN = 20000 };
+    char *text = malloc(LEN);
+    memset(text, 'a', LEN);
+    for (int len = 1000; len <= LEN; len *= 20) {
+        const char *found = pieces_of("(?:\\p{L}\\p{M}*)+|\\s*[\\r\\n]+", text, (size_t)len);
+        if (strncmp(found, "error", 5) == 0) fail_msg("%d letters: %s", len, found);
+    }
+    free(text);
+}
+
 static void ten_megabytes_of_one_kind_are_quick(void **state)
 {
     (void)state;
@@ -246,6 +274,8 @@ int main(void)
         cmocka_unit_test(gaps_and_empty_matches_cut_as_in_oniguruma),
         cmocka_unit_test(bad_patterns_are_refused),
         cmocka_unit_test(hostile_patterns_end_in_an_error),
+        cmocka_unit_test(hostile_patterns_on_many_words),
+        cmocka_unit_test(long_words_of_slow_patterns_are_fine),
         cmocka_unit_test(ten_megabytes_of_one_kind_are_quick),
         cmocka_unit_test(the_leftmost_then_longest_token_is_found),
         cmocka_unit_test(a_finder_takes_its_kind_only),
