@@ -190,8 +190,9 @@ typedef enum fv_labels {
     FV_LABELS_VECTOR,     /* there is none: a body without a head, which only makes vectors (fv_embed) */
 } fv_labels;
 
-/* What the numbers of a product are rounded to; sums and weights stay float32. INT8 is for running only. */
-typedef enum fv_products { FV_PRODUCTS_FLOAT32, FV_PRODUCTS_BF16, FV_PRODUCTS_INT8 } fv_products;
+/* What the numbers of a product are rounded to; sums stay float32 (of int8: 32-bit integers, then float32). The last two are for running
+ * only: of an encoder INT8 is for its layers, and its heads stay float32. AS_MODEL: as the weights of the model's folder are stored. */
+typedef enum fv_products { FV_PRODUCTS_FLOAT32, FV_PRODUCTS_BF16, FV_PRODUCTS_INT8, FV_PRODUCTS_AS_MODEL } fv_products;
 
 typedef enum fv_schedule { FV_SCHEDULE_LINEAR, FV_SCHEDULE_COSINE, FV_SCHEDULE_INVERSE_SQRT, FV_SCHEDULE_CONSTANT } fv_schedule;
 typedef enum fv_optimiser { FV_OPTIMISER_ADAMW, FV_OPTIMISER_ADAM } fv_optimiser;
@@ -306,7 +307,7 @@ typedef struct fv_session_options {
     size_t size;
     int batch_tokens; /* tokens computed at once at most, unless one text has more; default 2048 */
     const char *head; /* the name of the head that answers; NULL: the only one */
-    fv_products products; /* of a translator; default FV_PRODUCTS_FLOAT32. A model's first session decides for all */
+    fv_products products; /* default FV_PRODUCTS_AS_MODEL. A translator's first session decides for all */
     bool shortlist;   /* of a translator: only words that its pairs suggest are considered; default false */
 } fv_session_options;
 
@@ -316,6 +317,7 @@ FV_API void fv_session_free(fv_session *session);
 FV_API int fv_session_n_labels(const fv_session *session);               /* 1 for regression */
 FV_API const char *fv_session_label(const fv_session *session, int i); /* lives as long as the model */
 FV_API fv_labels fv_session_labels(const fv_session *session);
+FV_API fv_products fv_session_products(const fv_session *session);      /* what they are rounded to: never FV_PRODUCTS_AS_MODEL */
 
 /* A text, or a pair. Lengths of 0 mean "up to the zero byte". Longer than the model: cut at the
  * end (the longer of a pair first), which fv_session_cut counts. */

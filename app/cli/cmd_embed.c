@@ -11,6 +11,7 @@
 
 struct args {
     cli_common common;
+    fv_session_options session;
     const char *model, *file, *npy;
     cli_rows_options rows;
     fv_embed_options o;
@@ -29,6 +30,7 @@ static const cli_option options[] = {
     {"prompt-text", "TEXT", "what stands before each text, in your own words; empty: nothing", AT(o.prompt)},
     {"dims", "N", "keep the first N numbers, for models that were trained to be cut", AT(o.dim), .low = 1, .high = 1e6},
     {"unit", "model|yes|no", "scale vectors to length 1; model: as its folder says", AT(o.unit)},
+    {"precision", "float32|bf16|int8|model", "what products round their numbers to; model: as its weights are stored", AT(session.products)},
     {"text", "COL", "column of the text, which makes any input a table; a,b joins two with a line break", AT(rows.text)},
     {"lines", NULL, "each line is a text, whatever the file is called", AT(rows.lines)},
     {"skip-bad", NULL, "answer a bad row with an empty line (--npy: with NaNs), and count it, instead of failing at the first", AT(rows.skip_bad)},
@@ -37,6 +39,7 @@ static const cli_option options[] = {
 static void init(void *user)
 {
     struct args *args = user;
+    fv_session_options_init(&args->session);
     fv_embed_options_init(&args->o);
     args->file = "-";
 }
@@ -135,7 +138,7 @@ static fv_status run(void *user, fv_err *err)
     struct printer printer = {.args = args};
     if (args->npy && args->common.json) return FV_FAIL(err, FV_E_ARGUMENT, "--npy and --json ask for two forms; expected one of them");
     cli_answers answers = {
-        .model = args->model, .file = args->file, .rows = &args->rows, .quiet = args->common.quiet,
+        .model = args->model, .session = &args->session, .file = args->file, .rows = &args->rows, .quiet = args->common.quiet,
         .long_texts = "were cut", .begin = begin, .answer = answer, .end = end, .user = &printer,
     };
     fv_status status = cli_answer_all(&answers, err);

@@ -70,7 +70,7 @@ static bool start_info(srv_request *r, const json_t *body)
     srv_model *m = srv_models_hold(&r->server->models, 0);
     (void)body;
     json_t *tree = json_pack("{s:s, s:s, s:s, s:o, s:i, s:i, s:i, s:i, s:s, s:s, s:o}", "model_id", m->name, "model_sha", m->weights_sha256,
-        "model_dtype", products[args->session.products], "model_type", kind_json(&m->heads[0]), "max_concurrent_requests", args->queue, "max_input_length", m->max_len,
+        "model_dtype", products[fv_session_products(m->heads[0].session)], "model_type", kind_json(&m->heads[0]), "max_concurrent_requests", args->queue, "max_input_length", m->max_len,
         "max_batch_tokens", args->session.batch_tokens, "max_client_batch_size", args->max_items, "version", fv_version(), "isa", fv_isa(), "models", heads_json(r->server));
     srv_model_drop(m);
     return give_tree(r, tree);

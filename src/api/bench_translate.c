@@ -83,14 +83,16 @@ static void bench_batch(fv_bench_run *run, translating *t, int beam, const char 
     fv_bench_case(run, name, "tokens/s", SOURCES * TOKENS, 1, flops_of(beam, SOURCES), translate, t);
 }
 
+static double packed_bytes(const fv_param *p) { return (double)fv_packed_bytes(fv_param_packed(p, FV_PRECISION_F32)); }
+
 /* Packed bytes that a step reads: all of the decoder but what makes cross keys and values, and the output's. */
 static double bytes_of_step(const fv_seq2seq *m)
 {
-    double bytes = (double)fv_packed_bytes(m->output->packed);
+    double bytes = packed_bytes(m->output);
     for (int i = 0; i < m->decoder.layers; i++) {
         const fv_block *b = &m->decoder.blocks[i];
         const fv_linear_weights *all[] = {&b->qkv, &b->out, &b->cross_q, &b->cross_out, &b->up, &b->down};
-        for (size_t k = 0; k < FV_COUNT(all); k++) bytes += (double)fv_packed_bytes(all[k]->w->packed);
+        for (size_t k = 0; k < FV_COUNT(all); k++) bytes += packed_bytes(all[k]->w);
     }
     return bytes;
 }

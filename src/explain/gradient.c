@@ -224,6 +224,7 @@ static fv_status begin(path *p, fv_explaining *x, fv_err *err)
     fv_pool *pool = fv_pool_shared(err);
     p->graph = pool ? fv_graph_new(pool, err) : NULL;
     if (!p->graph) return FV_E_MEMORY;
+    fv_graph_set_precision(p->graph, x->session->precision);
     FV_TRY(allocate(p, err));
     if (x->session->head->has_wide && x->units.n) FV_TRY(fv_wide_by_words(x, p->wide, err));
     for (size_t w = 0; w < x->units.n; w++)

@@ -65,7 +65,6 @@ bool fv_graph_training(const fv_graph *graph) { return graph->training; }
 
 void fv_graph_set_precision(fv_graph *graph, fv_precision precision)
 {
-    FV_ASSERT(precision != FV_PRECISION_INT8); /* only packed weights can be */
     graph->precision = precision;
 }
 

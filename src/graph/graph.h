@@ -58,7 +58,7 @@ void fv_graph_reset(fv_graph *graph, bool training);
 bool fv_graph_training(const fv_graph *graph);
 /* What products of nodes added from now on round their operands to, forward and backward: float32, or bf16. Kept over
  * resets; float32 until set. Weights, activations, gradients, sums and all else stay float32, and so do products with
- * weights that were packed as float32. */
+ * weights that were packed as float32 alone. int8 is for running, with packed weights; other products are float32 then. */
 void fv_graph_set_precision(fv_graph *graph, fv_precision precision);
 fv_precision fv_graph_precision(const fv_graph *graph);
 /* Names of what is added next start with this, such as "layer.3"; "" at the start. */

@@ -100,33 +100,44 @@ static fv_packed *pack_int8(const fv_param *p, fv_err *err)
 fv_status fv_param_pack(fv_param *p, fv_precision precision, fv_pool *pool, fv_err *err)
 {
     FV_ASSERT(p->rank == 2);
-    if (p->packed && p->packed_version == p->version) return FV_OK;
-    fv_packed *packed = precision == FV_PRECISION_INT8 ? pack_int8(p, err)
+    if (p->packed[precision]) return FV_OK;
+    p->packed[precision] = precision == FV_PRECISION_INT8 ? pack_int8(p, err)
         : precision == FV_PRECISION_BF16 ? fv_packed_new_bf16(p->data, p->cols, true, p->cols, p->rows, pool, err)
         : fv_packed_new(p->data, p->cols, true, p->cols, p->rows, pool, err);
-    if (!packed) return FV_E_MEMORY;
-    fv_packed_free(p->packed);
-    p->packed = packed;
-    p->packed_version = p->version;
-    return FV_OK;
+    return p->packed[precision] ? FV_OK : FV_E_MEMORY;
 }
 
-fv_status fv_params_pack(fv_params *params, fv_pool *pool, fv_err *err)
+fv_status fv_params_pack(fv_params *params, fv_precision precision, fv_pool *pool, fv_err *err)
 {
     fv_status status = FV_OK;
-    for (size_t i = 0; i < params->n; i++)
-        if (packable(params->items[i])) FV_TRY(fv_param_pack(params->items[i], FV_PRECISION_F32, pool, err));
+    for (size_t i = 0; i < params->n; i++) {
+        fv_param *p = params->items[i];
+        if (packable(p)) FV_TRY(fv_param_pack(p, p->rounds ? precision : FV_PRECISION_F32, pool, err));
+    }
 done:
     return status;
+}
+
+const fv_packed *fv_param_packed(const fv_param *p, fv_precision precision)
+{
+    const fv_packed *found = p->packed[precision] ? p->packed[precision] : p->packed[FV_PRECISION_F32];
+    for (int i = 0; i < FV_N_PRECISIONS && !found; i++) found = p->packed[i];
+    return found;
+}
+
+static void drop_packed(fv_param *p)
+{
+    for (int i = 0; i < FV_N_PRECISIONS; i++) {
+        fv_packed_free(p->packed[i]);
+        p->packed[i] = NULL;
+    }
 }
 
 void fv_params_changed(fv_params *params)
 {
     for (size_t i = 0; i < params->n; i++) {
-        fv_param *p = params->items[i];
-        p->version++;
-        fv_packed_free(p->packed);
-        p->packed = NULL;
+        params->items[i]->version++;
+        drop_packed(params->items[i]);
     }
 }
 
@@ -139,7 +150,7 @@ float *fv_param_part(const fv_param *param, int i, int64_t *rows, int64_t *cols)
 
 void fv_params_release(fv_params *params)
 {
-    for (size_t i = 0; i < params->n; i++) fv_packed_free(params->items[i]->packed);
+    for (size_t i = 0; i < params->n; i++) drop_packed(params->items[i]);
     fv_free(params->items);
     fv_free(params->block);
     fv_arena_release(&params->arena);

@@ -10,7 +10,7 @@
 #include "base/rng.h"
 #include "kernels/kernels.h"
 
-enum { FV_MAX_PARTS = 3, FV_PARAM_NAME = 96 };
+enum { FV_MAX_PARTS = 3, FV_PARAM_NAME = 96, FV_N_PRECISIONS = FV_PRECISION_INT8 + 1 };
 
 typedef enum fv_init { FV_INIT_ZERO, FV_INIT_ONE, FV_INIT_NORMAL } fv_init;
 
@@ -25,9 +25,9 @@ typedef struct fv_param {
     bool decay;           /* weight decay applies: matrices, not biases and norms */
     int64_t zero_row;     /* a row that is drawn as zeros and stays so, or -1 */
     float *data, *grad;   /* grad: where fv_params_bind_grad says, or NULL */
-    uint32_t version;     /* raised by whoever changes the weights */
-    fv_packed *packed;    /* running only: packed from data at packed_version */
-    uint32_t packed_version;
+    bool rounds;          /* products with it may be rounded to bf16 or int8: the layers of a body. Heads answer in float32 */
+    uint32_t version;     /* raised by whoever changes the weights, who drops what was packed from them, too */
+    fv_packed *packed[FV_N_PRECISIONS]; /* running only */
 } fv_param;
 
 typedef struct fv_params {
@@ -49,10 +49,12 @@ void fv_params_draw(fv_params *params, uint64_t seed);
 void fv_params_hold_zeros(const fv_params *params, float *block);
 /* Gradients live in `block` [n_floats], the caller's; NULL: none. */
 void fv_params_bind_grad(fv_params *params, float *block);
-/* Packs a matrix that products use, for running, in float32, bf16 or int8. What was packed from the same version stays, whatever it is. */
+/* Packs a matrix that products use, for running, in float32, bf16 or int8, unless it is. */
 fv_status fv_param_pack(fv_param *param, fv_precision precision, fv_pool *pool, fv_err *err);
-/* Packs every matrix that products use (rank 2, `packable`), in float32. */
-fv_status fv_params_pack(fv_params *params, fv_pool *pool, fv_err *err);
+/* Packs every matrix that products use (rank 2, `packable`): in this precision if it `rounds`, else in float32. */
+fv_status fv_params_pack(fv_params *params, fv_precision precision, fv_pool *pool, fv_err *err);
+/* What a product of this precision takes: the matrix packed so, else in float32, else in whichever there is; NULL: in none. */
+const fv_packed *fv_param_packed(const fv_param *param, fv_precision precision);
 void fv_params_changed(fv_params *params); /* raises all versions, drops packed copies */
 /* Part `i`: its first float, rows and columns. Parts of a matrix are row blocks, of a vector column blocks: both contiguous. */
 float *fv_param_part(const fv_param *param, int i, int64_t *rows, int64_t *cols);

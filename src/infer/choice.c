@@ -69,12 +69,12 @@ static bool make_tables(fv_choice *c, fv_err *err)
     if (!(c->joined = fv_alloc(V * sizeof *c->joined, err))) return false;
     if (!(c->place_of = fv_alloc(V * sizeof *c->place_of, err))) return false;
     if (c->model->output_bias && !(c->bias = fv_alloc(V * sizeof *c->bias, err))) return false;
-    return (c->columns = fv_packed_columns_new(c->model->output->packed, (int64_t)V, err)) != NULL;
+    return (c->columns = fv_packed_columns_new(fv_param_packed(c->model->output, FV_PRECISION_F32), (int64_t)V, err)) != NULL;
 }
 
 fv_choice *fv_choice_new(const fv_seq2seq *model, const fv_shortlist *list, fv_pool *pool, fv_err *err)
 {
-    FV_ASSERT(model->output->packed && list->target_vocab == model->config.tgt_vocab && list->source_vocab == model->config.src_vocab);
+    FV_ASSERT(fv_param_packed(model->output, FV_PRECISION_F32) && list->target_vocab == model->config.tgt_vocab && list->source_vocab == model->config.src_vocab);
     fv_choice *c = fv_alloc_zero(1, sizeof *c, err);
     if (!c) return NULL;
     c->model = model, c->list = list, c->pool = pool;
@@ -163,7 +163,7 @@ static void join(fv_choice *c, const int32_t *lanes, int64_t rows)
         lane *l = &c->lanes[i];
         for (int32_t k = 0; k < l->n && l->joined; k++) l->places[k] = c->place_of[l->ids[k]];
     }
-    fv_packed_take_columns(c->columns, c->model->output->packed, c->joined, c->n_joined, c->pool);
+    fv_packed_take_columns(c->columns, fv_param_packed(c->model->output, FV_PRECISION_F32), c->joined, c->n_joined, c->pool);
 }
 
 /* ---- Scores ------------------------------------------------------------------------------- */

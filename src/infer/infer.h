@@ -61,6 +61,7 @@ struct fv_session {
     fv_model *model;
     fv_head *head;         /* the one that answers */
     int batch_tokens;
+    fv_precision precision; /* of products */
     fv_graph *graph;
     fv_encoding encoding;
     fv_ngrams ngrams;
@@ -73,6 +74,9 @@ struct fv_session {
     int64_t cut;
     struct fv_translating *translating; /* translate.h; NULL unless the model is a translator */
 };
+
+/* Packs the weights for products, once for all sessions. What the session's precision is, or negative. */
+fv_status fv_model_pack(fv_model *model, fv_products products, fv_precision *precision, fv_err *err);
 
 /* Texts to rows of at most max_len ids, specials included; longer ones lose their ends, the longer of
  * a pair first, and are counted in *cut. */

@@ -1,7 +1,8 @@
 /* A model folder: opened, checked as a whole, and ready for sessions. Weights stay in the mapped file;
- * matrices are packed once for the instruction set in use. */
+ * matrices are packed for the instruction set in use, once for all sessions that have products of one precision. */
 #include "infer/infer.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -191,17 +192,12 @@ static fv_status open_sentence(fv_model *m, fv_err *err)
 static fv_status open_all(fv_model *m, fv_err *err)
 {
     fv_status status = FV_OK;
-    fv_pool *pool = fv_pool_shared(err);
-    if (!pool) return FV_E_MEMORY;
     FV_TRY(fv_kernels_check(err));
     FV_TRY(open_body(m, err));
     FV_TRY(open_network(m, err));
     for (int i = 0; i < m->net.n_heads; i++) FV_TRY(open_wide(m, &m->net.heads[i], &m->wide_files[i], err));
     FV_TRY(open_tokenizer(m, err));
     if (!m->net.translator) FV_TRY(open_sentence(m, err));
-    if (m->net.translator) return FV_OK; /* its session says how weights are packed */
-    FV_TRY(fv_params_pack(&m->net.encoder.params, pool, err));
-    fv_safetensors_rest(&m->file); /* packed matrices are not read again */
 done:
     return status;
 }
@@ -217,6 +213,26 @@ fv_model *fv_model_open(const char *folder, fv_err *err)
     fv_model_close(m);
     FV_FAIL(err, local.status, "%s", local.text);
     return NULL;
+}
+
+/* ---- Packing ---- */
+
+static pthread_mutex_t packing = PTHREAD_MUTEX_INITIALIZER; /* sessions of one model may be made by several threads */
+
+_Static_assert((int)FV_PRODUCTS_FLOAT32 == (int)FV_PRECISION_F32 && (int)FV_PRODUCTS_BF16 == (int)FV_PRECISION_BF16 && (int)FV_PRODUCTS_INT8 == (int)FV_PRECISION_INT8, "one list");
+
+fv_status fv_model_pack(fv_model *m, fv_products products, fv_precision *precision, fv_err *err)
+{
+    fv_pool *pool = fv_pool_shared(err);
+    if (!pool) return FV_E_MEMORY;
+    if (products < FV_PRODUCTS_FLOAT32 || products > FV_PRODUCTS_AS_MODEL) return FV_FAIL(err, FV_E_ARGUMENT, "products %d; expected FV_PRODUCTS_FLOAT32, _BF16, _INT8 or _AS_MODEL", (int)products);
+    *precision = products == FV_PRODUCTS_AS_MODEL ? FV_PRECISION_F32 : (fv_precision)products;
+    pthread_mutex_lock(&packing);
+    fv_status status = m->net.translator ? fv_seq2seq_pack(m->net.translator, *precision, pool, &m->file.map, err) : fv_params_pack(&m->net.encoder.params, *precision, pool, err);
+    if (status == FV_OK && m->net.translator) *precision = fv_packed_precision(fv_param_packed(m->net.translator->output, *precision)); /* as the first session had it */
+    pthread_mutex_unlock(&packing);
+    fv_safetensors_rest(&m->file); /* packed matrices are not read again */
+    return status;
 }
 
 void fv_model_close(fv_model *m)

@@ -200,7 +200,7 @@ static fv_status map_dense(fv_dense *d, const char *folder, bool bias, fv_err *e
     if (!d->w || (bias && !d->b)) return FV_E_MEMORY;
     FV_TRY(fv_safetensors_open_folder(&d->file, folder, err));
     FV_TRY(fv_weights_map(&d->params, &d->file, err));
-    FV_TRY(fv_params_pack(&d->params, pool, err));
+    FV_TRY(fv_params_pack(&d->params, FV_PRECISION_F32, pool, err));
 done:
     return status;
 }

@@ -9,7 +9,7 @@
 
 void fv_session_options_init(fv_session_options *options)
 {
-    *options = (fv_session_options){.size = sizeof *options, .batch_tokens = 2048};
+    *options = (fv_session_options){.size = sizeof *options, .batch_tokens = 2048, .products = FV_PRODUCTS_AS_MODEL};
 }
 
 /* Always NULL: there is none of that name, or none was named and there are several. */
@@ -40,12 +40,16 @@ fv_session *fv_session_new(fv_model *model, const fv_session_options *options, f
     if (options->batch_tokens < 1) return FV_FAIL(err, FV_E_ARGUMENT, "batch_tokens is %d; expected 1 or more", options->batch_tokens), NULL;
     fv_head *head = find_head(model, options->head, err);
     fv_pool *pool = head ? fv_pool_shared(err) : NULL;
-    fv_session *s = pool ? fv_alloc_zero(1, sizeof *s, err) : NULL;
+    fv_precision precision;
+    if (!pool || fv_model_pack(model, options->products, &precision, err) != FV_OK) return NULL;
+    fv_session *s = fv_alloc_zero(1, sizeof *s, err);
     if (!s) return NULL;
     s->model = model;
     s->head = head;
     s->batch_tokens = options->batch_tokens;
+    s->precision = precision;
     s->graph = fv_graph_new(pool, err);
+    if (s->graph) fv_graph_set_precision(s->graph, precision);
     if (s->graph && model->net.translator) s->translating = fv_translating_new(model, options, err);
     if (s->graph && (s->translating || !model->net.translator)) return s;
     fv_session_free(s);
@@ -70,6 +74,7 @@ int fv_session_n_labels(const fv_session *s) { return s->head->outputs; }
 fv_labels fv_session_labels(const fv_session *s) { return s->head->kind; }
 const char *fv_session_label(const fv_session *s, int i) { return i >= 0 && i < s->head->labels.n ? s->head->labels.names[i] : NULL; }
 const fv_model *fv_session_model(const fv_session *s) { return s->model; }
+fv_products fv_session_products(const fv_session *s) { return (fv_products)s->precision; }
 int64_t fv_session_cut(const fv_session *s) { return s->cut; }
 
 /* ---- Rows ---- */

@@ -5,7 +5,6 @@
  * translation begins somewhere in the whole translation, and its words' bytes are shifted by that. */
 #include "infer/translate.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,18 +29,6 @@ struct fv_translating {
     size_t n_parts, parts_capacity, sources_capacity;
 };
 
-static pthread_mutex_t packing = PTHREAD_MUTEX_INITIALIZER; /* sessions of one model may be made by several threads */
-
-static fv_status pack(fv_model *model, fv_products products, fv_pool *pool, fv_err *err)
-{
-    static const fv_precision precisions[] = {[FV_PRODUCTS_FLOAT32] = FV_PRECISION_F32, [FV_PRODUCTS_BF16] = FV_PRECISION_BF16, [FV_PRODUCTS_INT8] = FV_PRECISION_INT8};
-    if (products < FV_PRODUCTS_FLOAT32 || products > FV_PRODUCTS_INT8) return FV_FAIL(err, FV_E_ARGUMENT, "products %d; expected FV_PRODUCTS_FLOAT32, _BF16 or _INT8", (int)products);
-    pthread_mutex_lock(&packing);
-    fv_status status = fv_seq2seq_pack(model->net.translator, precisions[products], pool, &model->file.map, err);
-    pthread_mutex_unlock(&packing);
-    return status;
-}
-
 static fv_status open_shortlist(fv_translating *t, const fv_model *model, fv_err *err)
 {
     fv_status status = FV_OK;
@@ -54,11 +41,10 @@ done:
     return status;
 }
 
-fv_translating *fv_translating_new(fv_model *model, const fv_session_options *options, fv_err *err)
+fv_translating *fv_translating_new(const fv_model *model, const fv_session_options *options, fv_err *err)
 {
     fv_pool *pool = fv_pool_shared(err);
-    if (!pool || pack(model, options->products, pool, err) != FV_OK) return NULL;
-    fv_translating *t = fv_alloc_zero(1, sizeof *t, err);
+    fv_translating *t = pool ? fv_alloc_zero(1, sizeof *t, err) : NULL;
     if (!t) return NULL;
     bool ready = !options->shortlist || open_shortlist(t, model, err) == FV_OK;
     if (ready) t->team = fv_team_new(model->net.translator, options->shortlist ? &t->list : NULL, pool, err);

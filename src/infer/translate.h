@@ -6,8 +6,8 @@
 
 typedef struct fv_translating fv_translating;
 
-/* Packs the model's weights, unless a session before did. */
-fv_translating *fv_translating_new(fv_model *model, const fv_session_options *options, fv_err *err);
+/* The model's weights are packed. */
+fv_translating *fv_translating_new(const fv_model *model, const fv_session_options *options, fv_err *err);
 void fv_translating_free(fv_translating *translating);
 
 #endif

@@ -77,16 +77,24 @@ static layer_names name_layer(const fv_encoder *e, int layer)
     return names;
 }
 
+/* A layer's matrix: the products that int8 is for. */
+static fv_status init_dense(fv_encoder *e, fv_linear_weights *w, const char *const *names, int parts, int64_t out, int64_t in, fv_err *err)
+{
+    fv_status status = fv_linear_init(w, &e->params, names, parts, out, in, (float)e->config.init_deviation, err);
+    if (status == FV_OK) w->w->rounds = true;
+    return status;
+}
+
 static fv_status init_article(fv_encoder *e, fv_block *b, const layer_names *n, fv_err *err)
 {
     fv_status status = FV_OK;
     int64_t width = e->config.width;
-    float deviation = (float)e->config.init_deviation;
-    FV_TRY(fv_linear_init(&b->query_up, &e->params, (const char *[]){n->text[FV_PART_QUERY_UP]}, 1, width, width, deviation, err));
-    FV_TRY(fv_linear_init(&b->query, &e->params, (const char *[]){n->text[FV_PART_QUERY]}, 1, width, width, deviation, err));
-    FV_TRY(fv_linear_init(&b->kv, &e->params, (const char *[]){n->text[FV_PART_KEY], n->text[FV_PART_VALUE]}, 2, 2 * width, width, deviation, err));
-    b->hidden = fv_params_add(&e->params, (const char *[]){n->text[FV_PART_HIDDEN]}, 1, 2, width, width, FV_INIT_NORMAL, deviation, err);
-    if (!b->hidden) status = FV_E_MEMORY;
+    FV_TRY(init_dense(e, &b->query_up, (const char *[]){n->text[FV_PART_QUERY_UP]}, 1, width, width, err));
+    FV_TRY(init_dense(e, &b->query, (const char *[]){n->text[FV_PART_QUERY]}, 1, width, width, err));
+    FV_TRY(init_dense(e, &b->kv, (const char *[]){n->text[FV_PART_KEY], n->text[FV_PART_VALUE]}, 2, 2 * width, width, err));
+    b->hidden = fv_params_add(&e->params, (const char *[]){n->text[FV_PART_HIDDEN]}, 1, 2, width, width, FV_INIT_NORMAL, (float)e->config.init_deviation, err);
+    if (b->hidden) b->hidden->rounds = true;
+    else status = FV_E_MEMORY;
 done:
     return status;
 }
@@ -97,13 +105,12 @@ static fv_status init_block(fv_encoder *e, int layer, fv_err *err)
     fv_block *b = &e->blocks[layer];
     layer_names n = name_layer(e, layer);
     int64_t width = e->config.width, ffn = e->config.ffn;
-    float deviation = (float)e->config.init_deviation;
     if (e->config.article_attention) FV_TRY(init_article(e, b, &n, err));
-    else FV_TRY(fv_linear_init(&b->qkv, &e->params, (const char *[]){n.text[FV_PART_QUERY], n.text[FV_PART_KEY], n.text[FV_PART_VALUE]}, 3, 3 * width, width, deviation, err));
-    FV_TRY(fv_linear_init(&b->out, &e->params, (const char *[]){n.text[FV_PART_MIXED]}, 1, width, width, deviation, err));
+    else FV_TRY(init_dense(e, &b->qkv, (const char *[]){n.text[FV_PART_QUERY], n.text[FV_PART_KEY], n.text[FV_PART_VALUE]}, 3, 3 * width, width, err));
+    FV_TRY(init_dense(e, &b->out, (const char *[]){n.text[FV_PART_MIXED]}, 1, width, width, err));
     FV_TRY(fv_norm_init(&b->attention_norm, &e->params, n.text[FV_PART_MIXED_NORM], width, err));
-    FV_TRY(fv_linear_init(&b->up, &e->params, (const char *[]){n.text[FV_PART_UP]}, 1, ffn, width, deviation, err));
-    FV_TRY(fv_linear_init(&b->down, &e->params, (const char *[]){n.text[FV_PART_DOWN]}, 1, width, ffn, deviation, err));
+    FV_TRY(init_dense(e, &b->up, (const char *[]){n.text[FV_PART_UP]}, 1, ffn, width, err));
+    FV_TRY(init_dense(e, &b->down, (const char *[]){n.text[FV_PART_DOWN]}, 1, width, ffn, err));
     FV_TRY(fv_norm_init(&b->ffn_norm, &e->params, n.text[FV_PART_NORM], width, err));
 done:
     return status;

@@ -71,7 +71,7 @@ fv_status fv_seq2seq_config_check(const fv_seq2seq_config *config, fv_err *err);
 /* Adds all parameters; storage comes from fv_params_allocate or fv_weights_map. */
 fv_status fv_seq2seq_init(fv_seq2seq *model, const fv_seq2seq_config *config, fv_err *err);
 void fv_seq2seq_release(fv_seq2seq *model);
-/* Packs all matrices that products use (seq2seq_pack.c). Pages of `file`, from which the weights are mapped, are given back on
+/* Packs all matrices that products use (seq2seq_pack.c), unless they are, in whatever precision. Pages of `file`, from which the weights are mapped, are given back on
  * the way; it may be {0}. */
 fv_status fv_seq2seq_pack(fv_seq2seq *model, fv_precision precision, fv_pool *pool, const fv_mapping *file, fv_err *err);
 

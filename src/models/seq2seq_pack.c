@@ -23,6 +23,7 @@ done:
 fv_status fv_seq2seq_pack(fv_seq2seq *m, fv_precision precision, fv_pool *pool, const fv_mapping *file, fv_err *err)
 {
     fv_status status = FV_OK;
+    if (fv_param_packed(m->output, precision)) return FV_OK;
     FV_TRY(pack_stack(&m->encoder, precision, pool, file, err));
     FV_TRY(pack_stack(&m->decoder, precision, pool, file, err));
     FV_TRY(fv_param_pack(m->output, precision, pool, err));

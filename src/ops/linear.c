@@ -2,7 +2,8 @@
  *   x [N, I], w [O, I] (as files keep it), b [1, O] or NULL, residual [N, O] or NULL   ->   [N, O]
  * With an activation, backward needs what went into it: kept in aux. Its gradient is then formed in
  * place, in the output's own gradient, which nobody reads afterwards.
- * In a bf16 graph all three products round their operands; what they read and write stays float32. */
+ * In a bf16 graph all three products round their operands; what they read and write stays float32. Packed weights decide by
+ * themselves; in an int8 graph products without them are float32. */
 #include "graph/op.h"
 #include "ops.h"
 
@@ -13,15 +14,18 @@ typedef struct args {
 
 enum { X, W, B, R };
 
+/* What products without packed weights are rounded to. */
+static fv_precision loose(const args *a) { return a->precision == FV_PRECISION_INT8 ? FV_PRECISION_F32 : a->precision; }
+
 static fv_gemm forward_product(const fv_node *node)
 {
     const args *a = node->args;
     const fv_tensor *x = node->in[X], *w = node->in[W], *b = node->in[B], *r = node->in[R], *y = node->out;
     const fv_param *p = w->param;
     return (fv_gemm){
-        .m = x->rows, .n = w->rows, .k = x->cols, .precision = a->precision,
+        .m = x->rows, .n = w->rows, .k = x->cols, .precision = loose(a),
         .a = x->data, .lda = x->stride, .b = w->data, .ldb = w->stride, .b_t = true,
-        .packed = p && p->packed && p->packed_version == p->version ? p->packed : NULL,
+        .packed = p ? fv_param_packed(p, a->precision) : NULL,
         .c = y->data, .ldc = y->stride,
         .bias = b ? b->data : NULL, .act = a->act,
         .pre = node->aux_floats ? node->aux : NULL, .ldpre = w->rows,
@@ -34,7 +38,7 @@ static fv_gemm input_product(const fv_node *node, fv_grad_to d)
     const args *a = node->args;
     const fv_tensor *w = node->in[W], *y = node->out;
     return (fv_gemm){
-        .m = y->rows, .n = w->cols, .k = w->rows, .precision = a->precision,
+        .m = y->rows, .n = w->cols, .k = w->rows, .precision = loose(a),
         .a = y->grad, .lda = y->grad_stride, .b = w->data, .ldb = w->stride,
         .c = d.data, .ldc = d.stride, .add = d.add,
     };
@@ -45,7 +49,7 @@ static fv_gemm weight_product(const fv_node *node, fv_grad_to d)
     const args *a = node->args;
     const fv_tensor *x = node->in[X], *y = node->out;
     return (fv_gemm){
-        .m = y->cols, .n = x->cols, .k = y->rows, .precision = a->precision,
+        .m = y->cols, .n = x->cols, .k = y->rows, .precision = loose(a),
         .a = y->grad, .lda = y->grad_stride, .a_t = true, .b = x->data, .ldb = x->stride,
         .c = d.data, .ldc = d.stride, .add = d.add,
     };

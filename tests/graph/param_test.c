@@ -112,22 +112,42 @@ static void packed_copies_follow_the_version(void **state)
     fv_param *b = add(&params, "dense.bias", 1, 1, 8, FV_INIT_ZERO);
     assert_int_equal(fv_params_allocate(&params, NULL), FV_OK);
     fv_params_draw(&params, 1);
-    assert_int_equal(fv_params_pack(&params, NULL, NULL), FV_OK);
-    const fv_packed *first = w->packed;
+    assert_null(fv_param_packed(w, FV_PRECISION_F32));
+    assert_int_equal(fv_params_pack(&params, FV_PRECISION_F32, NULL, NULL), FV_OK);
+    const fv_packed *first = w->packed[FV_PRECISION_F32];
     assert_non_null(first);
-    assert_null(table->packed); /* gathered, never multiplied */
-    assert_null(b->packed);
-    assert_int_equal(fv_params_pack(&params, NULL, NULL), FV_OK);
-    assert_ptr_equal(w->packed, first);
+    assert_null(fv_param_packed(table, FV_PRECISION_F32)); /* gathered, never multiplied */
+    assert_null(fv_param_packed(b, FV_PRECISION_F32));
+    assert_int_equal(fv_params_pack(&params, FV_PRECISION_F32, NULL, NULL), FV_OK);
+    assert_ptr_equal(w->packed[FV_PRECISION_F32], first);
+    assert_ptr_equal(fv_param_packed(w, FV_PRECISION_INT8), first);
     uint32_t version = w->version;
     fv_params_changed(&params);
-    assert_null(w->packed);
+    assert_null(fv_param_packed(w, FV_PRECISION_F32));
     assert_true(w->version > version);
     fv_alloc_fail_after(0);
-    assert_int_equal(fv_params_pack(&params, NULL, NULL), FV_E_MEMORY);
+    assert_int_equal(fv_params_pack(&params, FV_PRECISION_F32, NULL, NULL), FV_E_MEMORY);
     fv_alloc_fail_after(-1);
-    assert_int_equal(fv_params_pack(&params, NULL, NULL), FV_OK);
-    assert_int_equal(w->packed_version, w->version);
+    assert_int_equal(fv_params_pack(&params, FV_PRECISION_F32, NULL, NULL), FV_OK);
+    assert_non_null(w->packed[FV_PRECISION_F32]);
+    fv_params_release(&params);
+}
+
+static void what_may_not_be_rounded_stays_float32(void **state)
+{
+    (void)state;
+    fv_params params = {0};
+    fv_param *body = add(&params, "dense.weight", 2, 8, 8, FV_INIT_NORMAL), *head = add(&params, "classifier.weight", 2, 8, 8, FV_INIT_NORMAL);
+    body->rounds = true;
+    assert_int_equal(fv_params_allocate(&params, NULL), FV_OK);
+    fv_params_draw(&params, 1);
+    for (fv_precision p = FV_PRECISION_BF16; p <= FV_PRECISION_INT8; p++) {
+        assert_int_equal(fv_params_pack(&params, p, NULL, NULL), FV_OK);
+        assert_int_equal(fv_packed_precision(fv_param_packed(body, p)), p);
+        assert_int_equal(fv_packed_precision(fv_param_packed(head, p)), FV_PRECISION_F32);
+    }
+    assert_null(body->packed[FV_PRECISION_F32]);
+    assert_int_equal(fv_packed_precision(fv_param_packed(body, FV_PRECISION_F32)), FV_PRECISION_BF16); /* whichever there is */
     fv_params_release(&params);
 }
 
@@ -139,6 +159,7 @@ int main(void)
         cmocka_unit_test(chance_is_a_name_s_own),
         cmocka_unit_test(gradients_lie_where_they_are_bound),
         cmocka_unit_test(packed_copies_follow_the_version),
+        cmocka_unit_test(what_may_not_be_rounded_stays_float32),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

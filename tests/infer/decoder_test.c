@@ -138,7 +138,7 @@ static void neighbours_and_threads_change_no_bit(void **state)
         fv_hypothesis out[SOURCES], one;
         tiny_translator(&m, FV_POSITIONS_SINUSOIDAL, false);
         assert_int_equal(fv_seq2seq_pack(&m, precisions[p], pools[0], &(fv_mapping){0}, NULL), FV_OK);
-        assert_int_equal(fv_packed_precision(m.output->packed), precisions[p]);
+        assert_int_equal(fv_packed_precision(fv_param_packed(m.output, FV_PRECISION_F32)), precisions[p]);
         rig r = make_rig(&m, pools[1]), alone = make_rig(&m, pools[0]);
         for (int beam = 1; beam <= 4; beam += 3) {
             fv_search_options o = options(beam);

@@ -171,7 +171,7 @@ static void every_family_gives_its_home_library_s_numbers(void **state)
         open_folder(&o, folders[i]);
         compare(&o, folders[i]);
         fv_pool *pool = fv_pool_shared(NULL);
-        assert_int_equal(fv_params_pack(&o.net.encoder.params, pool, NULL), FV_OK);
+        assert_int_equal(fv_params_pack(&o.net.encoder.params, FV_PRECISION_F32, pool, NULL), FV_OK);
         compare(&o, folders[i]);
         close_folder(&o);
     }

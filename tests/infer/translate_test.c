@@ -216,7 +216,7 @@ static void refusals(void **state)
     fv_session_options_init(&so);
     so.products = (fv_products)7;
     assert_null(fv_session_new(model, &so, &err));
-    assert_string_equal(err.text, "products 7; expected FV_PRODUCTS_FLOAT32, _BF16 or _INT8");
+    assert_string_equal(err.text, "products 7; expected FV_PRODUCTS_FLOAT32, _BF16, _INT8 or _AS_MODEL");
     fv_session_free(s);
 }
 

@@ -217,7 +217,7 @@ static void packing_changes_nothing_that_matters(void **state)
     begin(&e, &config);
     fv_graph *g = fv_graph_new(NULL, NULL);
     run(&e, g, &batch, loose);
-    assert_int_equal(fv_params_pack(&e.params, NULL, NULL), FV_OK);
+    assert_int_equal(fv_params_pack(&e.params, FV_PRECISION_F32, NULL, NULL), FV_OK);
     run(&e, g, &batch, packed);
     for (int i = 0; i < B * OUTPUTS; i++) assert_true(fabsf(loose[i] - packed[i]) < 1e-5f);
     fv_graph_free(g);

@@ -4,6 +4,10 @@
 #if defined(__x86_64__)
 #include "kernels/cpu/simd_avx2.h"
 
+/* Multiplying and adding are two instructions here, and what is between them needs a register: with six rows two sums would have none. */
+#undef MR
+#define MR 4
+
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/unroll.h"
 

@@ -10,7 +10,9 @@
 #define UNROLL _Pragma("GCC unroll 32")
 #endif
 
-#if MR == 6
+#if MR == 4
+#define EACH_ROWS(X) X(1) X(2) X(3) X(4)
+#elif MR == 6
 #define EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #else
 #define EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)

@@ -106,12 +106,12 @@ static double chains(int64_t steps)
 {
     vs sum[CHAINS];
     vw x = vw_set((const float[]){0}), y = x;
-    __asm__ volatile("" : "+v"(x), "+v"(y));
     UNROLL
     for (int i = 0; i < CHAINS; i++) sum[i] = vs_zero();
     for (int64_t s = 0; s < steps; s++) {
         UNROLL
         for (int i = 0; i < CHAINS; i++) {
+            __asm__ volatile("" : "+v"(x), "+v"(y)); /* else a product that is an instruction of its own would be made once for all */
             sum[i] = vs_dot(x, y, sum[i]);
             __asm__ volatile("" : "+v"(sum[i])); /* else the work would be shared or removed */
         }
