@@ -1,8 +1,8 @@
 /* What the server keeps of the speed that the same model has without one.
  *
- *   serve PROGRAM MODEL TEXTS.txt [CLIENTS [ROUNDS [PATH]]]      build/fovea … 32 3 /predict
+ *   serve PROGRAM MODEL TEXTS.txt [CLIENTS [ROUNDS [PATH]]]      build/fovea … 32 3 /embed
  *
- * Starts `PROGRAM serve`, and in turns computes all texts here in one call and has them answered there, one text a request, by
+ * PATH is /embed, /v1/embeddings (numbers as base64, which OpenAI's own clients ask for) or /predict; if not given, what the model can. Starts `PROGRAM serve`, and in turns computes all texts here in one call and has them answered there, one text a request, by
  * clients that each ask again as soon as they have their answer. Prints one JSON line: texts a second both ways, their ratio (of
  * the medians), and how long answers took. Everything runs on the same cores, the clients too: they are one thread that polls. */
 #include <arpa/inet.h>
@@ -25,6 +25,7 @@ enum { MAX_CLIENTS = 1024, MAX_ROUNDS = 99, REPLY_BYTES = 1 << 16 };
 typedef struct bench {
     const char *program, *model, *path;
     int clients, rounds;
+    bool vectors;
     fv_buf file;
     fv_text *texts;
     fv_buf *requests; /* [n] */
@@ -60,7 +61,8 @@ static fv_status make_request(const bench *b, const fv_text *t, fv_buf *out, fv_
 {
     fv_buf body = {0};
     fv_status status = FV_OK;
-    FV_TRY(fv_buf_puts(&body, "{\"truncate\":true,\"inputs\":", err));
+    bool openai = strcmp(b->path, "/v1/embeddings") == 0;
+    FV_TRY(fv_buf_puts(&body, openai ? "{\"encoding_format\":\"base64\",\"input\":" : "{\"truncate\":true,\"inputs\":", err));
     FV_TRY(put_quoted(&body, t, err));
     FV_TRY(fv_buf_putc(&body, '}', err));
     FV_TRY(fv_buf_printf(out, err, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", b->path, body.len, body.data));
@@ -100,7 +102,7 @@ static fv_status start_server(bench *b, fv_err *err)
     if (b->server == 0) {
         dup2(ends[1], 2);
         close(ends[0]);
-        execl(b->program, b->program, "serve", "--model", b->model, "--listen", "127.0.0.1:0", (char *)NULL);
+        execl(b->program, b->program, "serve", "--model", b->model, "--listen", "127.0.0.1:0", "--truncate", (char *)NULL);
         _exit(127);
     }
     close(ends[1]);
@@ -191,7 +193,7 @@ done:
 static fv_status offline_round(bench *b, fv_session *s, float *out, double *rate, fv_err *err)
 {
     double began = fv_now();
-    fv_status status = fv_classify_scores(s, b->texts, b->n, out, err);
+    fv_status status = b->vectors ? fv_embed(s, b->texts, b->n, NULL, out, err) : fv_classify_scores(s, b->texts, b->n, out, err);
     *rate = (double)b->n / (fv_now() - began);
     return status;
 }
@@ -241,10 +243,14 @@ static fv_status run(bench *b, const char *texts, fv_err *err)
     float *out = NULL;
     client *clients = fv_alloc_zero(MAX_CLIENTS, sizeof *clients, err);
     if (!clients) return FV_E_MEMORY;
-    FV_TRY(read_texts(b, texts, err));
     model = fv_model_open(b->model, err);
     s = model ? fv_session_new(model, NULL, err) : NULL;
-    out = s ? fv_alloc(b->n * (size_t)fv_session_n_labels(s) * sizeof *out, err) : NULL;
+    if (!s) FV_TRY(err->status);
+    bool labels = fv_session_labels(s) != FV_LABELS_VECTOR && fv_session_labels(s) != FV_LABELS_NONE;
+    if (!b->path) b->path = labels ? "/predict" : "/embed";
+    b->vectors = strcmp(b->path, "/predict") != 0;
+    FV_TRY(read_texts(b, texts, err));
+    out = fv_alloc(b->n * (size_t)(b->vectors ? fv_model_embedding_size(model) : fv_session_n_labels(s)) * sizeof *out, err);
     if (!out) FV_TRY(err->status);
     FV_TRY(start_server(b, err));
     for (int i = 0; i < b->clients; i++) FV_TRY(connect_client(b, &clients[i], err));
@@ -262,7 +268,7 @@ done:
 
 int main(int argc, char **argv)
 {
-    bench b = {.clients = 32, .rounds = 3, .path = "/predict"};
+    bench b = {.clients = 32, .rounds = 3};
     fv_err err = {0};
     if (argc > 4) b.clients = atoi(argv[4]);
     if (argc > 5) b.rounds = atoi(argv[5]);

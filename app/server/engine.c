@@ -49,12 +49,10 @@ void srv_job_release(srv_job *job)
     *job = (srv_job){0};
 }
 
-static bool same_prompt(const srv_job *a, const srv_job *b) { return a->prompt == b->prompt || (a->prompt && b->prompt && strcmp(a->prompt, b->prompt) == 0); }
-
 /* Whether one call can answer both. */
 static bool join(const srv_job *a, const srv_job *b)
 {
-    return a->on.head == b->on.head && a->work == b->work && a->beam == b->beam && a->nbest == b->nbest && a->dim == b->dim && a->unit == b->unit && same_prompt(a, b);
+    return a->on.head == b->on.head && a->work == b->work && a->beam == b->beam && a->nbest == b->nbest && a->dim == b->dim && a->unit == b->unit;
 }
 
 /* Bytes that the job's answer takes at most, as JSON too. Translations are guessed: they are about as long as their texts. */
@@ -199,7 +197,7 @@ static void put_back(srv_engine *e, srv_job **at)
 static fv_status take_batch(srv_engine *e, fv_err *err)
 {
     size_t n = joinable(e), budget = (size_t)e->batch_tokens;
-    const srv_job first = {.on = e->head->on, .work = e->head->work, .beam = e->head->beam, .nbest = e->head->nbest, .dim = e->head->dim, .unit = e->head->unit, .prompt = e->head->prompt};
+    const srv_job first = {.on = e->head->on, .work = e->head->work, .beam = e->head->beam, .nbest = e->head->nbest, .dim = e->head->dim, .unit = e->head->unit};
     fv_status status = fv_grow(&e->parts, &e->parts_capacity, n, sizeof *e->parts, err);
     if (status) return status;
     srv_job **at = &e->head;
@@ -236,9 +234,25 @@ static fv_status compute_translations(srv_engine *e, const srv_job *as, const fv
     return status ? status : fv_translate(as->on.head->session, texts, n, &o, e->found, err);
 }
 
+/* The prompt is part of the texts by now (request.c). */
+static fv_status compute_vectors(srv_engine *e, const srv_job *as, const fv_text *texts, size_t n, fv_err *err)
+{
+    fv_embed_options o;
+    fv_embed_options_init(&o);
+    o.prompt = "";
+    o.unit = (fv_unit)as->unit;
+    o.dim = as->dim;
+    fv_status status = fv_grow(&e->scores, &e->scores_capacity, n * as->width, sizeof *e->scores, err);
+    return status ? status : fv_embed(as->on.head->session, texts, n, &o, e->scores, err);
+}
+
 static fv_status compute(srv_engine *e, const srv_job *as, const fv_text *texts, size_t n, fv_err *err)
 {
-    return as->work == SRV_TRANSLATE ? compute_translations(e, as, texts, n, err) : compute_labels(e, as, texts, n, err);
+    switch (as->work) {
+    case SRV_EMBED: return compute_vectors(e, as, texts, n, err);
+    case SRV_TRANSLATE: return compute_translations(e, as, texts, n, err);
+    default: return compute_labels(e, as, texts, n, err);
+    }
 }
 
 /* The answers of the call's texts from `from` on are the part's. */

@@ -29,9 +29,8 @@ typedef struct srv_job {
     int beam, nbest;          /* of translations */
     int dim;                  /* of embeddings; 0: all */
     int unit;                 /* of embeddings: an fv_unit */
-    const char *prompt;       /* of embeddings: its name, in `room`; NULL: the model's own */
 
-    float *scores;            /* [n, width] */
+    float *scores;            /* [n, width]; of embeddings: the vectors */
     size_t width;
     srv_translated *translated; /* [n, nbest] */
     srv_end end;

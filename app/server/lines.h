@@ -25,6 +25,7 @@ typedef struct srv_lines {
     pthread_mutex_t lock;
     srv_line_list idle, busy; /* the longest first */
     int n, most;
+    unsigned ticks;
     double seconds;
 } srv_lines;
 
@@ -35,7 +36,7 @@ void srv_lines_gone(srv_lines *lines, srv_line *line);
 /* Idle from now on; busy with a job. */
 void srv_lines_idle(srv_lines *lines, srv_line *line);
 void srv_lines_busy(srv_lines *lines, srv_line *line, srv_job *job);
-/* Ends lines that are idle for too long, and jobs whose clients hung up: several times a second. */
+/* Ends lines that are idle for too long or whose clients hung up, and jobs whose clients hung up: several times a second. */
 void srv_lines_tick(srv_lines *lines);
 void srv_lines_release(srv_lines *lines);
 

@@ -38,7 +38,8 @@ static void model_free(srv_model *m)
     fv_free(m);
 }
 
-/* A cross-encoder has one number for a pair, or the labels "no" and "yes" in this order. */
+/* A cross-encoder has one number for a pair, or the labels "no" and "yes" in this order. Vectors are given by models that were
+ * made for them, or for nothing yet: what a classifier's body says of a text was never meant to be compared. */
 static unsigned works_of(fv_labels kind, int n_labels)
 {
     switch (kind) {
@@ -46,14 +47,26 @@ static unsigned works_of(fv_labels kind, int n_labels)
     case FV_LABELS_MULTI: return SRV_PREDICT | (n_labels == 1 ? SRV_RERANK : 0);
     case FV_LABELS_REGRESSION: return SRV_PREDICT | SRV_RERANK;
     case FV_LABELS_TEXT: return SRV_TRANSLATE;
+    case FV_LABELS_NONE:
+    case FV_LABELS_VECTOR: return SRV_EMBED;
     default: return 0;
     }
+}
+
+static fv_status try_vector(const srv_head *head, const fv_text *text, fv_err *err)
+{
+    int size = fv_model_embedding_size(fv_session_model(head->session));
+    float *vector = fv_alloc_zero((size_t)size, sizeof *vector, err);
+    fv_status status = vector ? fv_embed(head->session, text, 1, NULL, vector, err) : FV_E_MEMORY;
+    fv_free(vector);
+    return status;
 }
 
 static fv_status try_head(const srv_head *head, fv_err *err)
 {
     const fv_text text = {.text = "Hello", .len = 5};
     fv_status status = FV_OK;
+    if (head->works & SRV_EMBED) return try_vector(head, &text, err);
     if (head->works & SRV_TRANSLATE) {
         fv_translation found;
         fv_translate_options o;
@@ -94,17 +107,14 @@ done:
 static fv_status describe(srv_model *m, const char *folder, fv_err *err)
 {
     fv_status status = FV_OK;
-    int64_t max_len = 0;
     const char *type = "", *sha = "";
     char *text = fv_model_inspect(folder, err);
     json_t *tree = text ? fv_json_parse(text, strlen(text), m->folder, err) : NULL;
     if (!tree) status = err->status;
     const json_t *architecture = json_object_get(tree, "architecture");
     const json_t *file = json_object_get(json_object_get(tree, "files"), "model.safetensors");
-    if (status == FV_OK && architecture) status = fv_json_int(architecture, "max_len", false, 0, INT32_MAX, &max_len, m->folder, err);
     if (status == FV_OK && architecture) status = fv_json_text(architecture, "kind", false, &type, m->folder, err);
     if (status == FV_OK && file) status = fv_json_text(file, "sha256", false, &sha, m->folder, err);
-    m->max_len = (int)max_len;
     if (status == FV_OK && (!(m->type = fv_strdup(type, err)) || !(m->weights_sha256 = fv_strdup(sha, err)))) status = err->status;
     json_decref(tree);
     free(text);
@@ -126,6 +136,7 @@ static srv_model *model_open(const char *name, const char *folder, const cli_ser
     m->model = m->folder ? fv_model_open(folder, err) : NULL;
     if (!m->model) FV_TRY(err->status);
     m->tokenizer = fv_model_tokenizer(m->model);
+    m->max_len = fv_model_max_len(m->model);
     int n = fv_model_n_heads(m->model);
     m->heads = fv_alloc_zero((size_t)n, sizeof *m->heads, err);
     if (!m->heads) FV_TRY(err->status);

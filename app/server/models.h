@@ -29,7 +29,7 @@ typedef struct srv_model {
     fv_model *model;
     srv_head *heads;
     int n_heads;
-    int max_len;              /* tokens of a text; 0: not known */
+    int max_len;              /* tokens of a text */
     char *type;               /* "bert", … */
     char *weights_sha256;
     const fv_tokenizer *tokenizer; /* NULL for a translator */

@@ -4,12 +4,12 @@
 
 #include "server/openapi.h"
 
-extern const srv_route srv_route_embeddings, srv_route_embed, srv_route_rerank_tei, srv_route_rerank_cohere, srv_route_predict, srv_route_translate, srv_route_models,
+extern const srv_route srv_route_embeddings, srv_route_embed, srv_route_task, srv_route_rerank_tei, srv_route_rerank_cohere, srv_route_rerank_cohere_2, srv_route_predict, srv_route_translate, srv_route_models,
     srv_route_info, srv_route_health, srv_route_healthz, srv_route_readyz, srv_route_metrics, srv_route_openapi;
 
 const srv_route *const srv_routes[] = {
-    &srv_route_rerank_tei, &srv_route_rerank_cohere, &srv_route_predict, &srv_route_translate, &srv_route_models,
-    &srv_route_info, &srv_route_health, &srv_route_healthz, &srv_route_readyz, &srv_route_metrics, &srv_route_openapi, NULL,
+    &srv_route_rerank_tei, &srv_route_rerank_cohere, &srv_route_predict, &srv_route_translate, &srv_route_embed, &srv_route_embeddings, &srv_route_task,
+    &srv_route_rerank_cohere_2, &srv_route_models, &srv_route_info, &srv_route_health, &srv_route_healthz, &srv_route_readyz, &srv_route_metrics, &srv_route_openapi, NULL,
 };
 
 size_t srv_n_routes(void) { return FV_COUNT(srv_routes) - 1; }

@@ -1,4 +1,5 @@
 /* From a body to a job, and from the job to a reply: what all routes share. See routes.h. */
+#include <ctype.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -87,24 +88,60 @@ bool srv_job_begin(srv_request *r, srv_work work, const json_t *body, size_t n)
     job->width = (size_t)job->on.head->n_labels;
     job->texts = fv_alloc_zero(n, sizeof *job->texts, &err);
     job->tokens = fv_alloc_zero(n, sizeof *job->tokens, &err);
+    if (!job->texts || !job->tokens) return srv_refuse_field(r, &err);
+    if (work == SRV_EMBED && !(r->prompt = fv_model_prompt(job->on.model->model, r->prompt_name, &err))) return srv_refuse_field(r, &err);
     /* Texts are shorter than they are in JSON, each by its quotes, so none of them moves when the next is added. */
-    if (!job->texts || !job->tokens || fv_buf_reserve(&job->room, r->body_len + 1, &err) != FV_OK) return srv_refuse_field(r, &err);
-    return true;
+    return fv_buf_reserve(&job->room, r->body_len + 1 + n * strlen(r->prompt), &err) == FV_OK || srv_refuse_field(r, &err);
 }
 
-const char *srv_job_keep(srv_request *r, const json_t *text)
+char *srv_job_keep(srv_request *r, const json_t *text)
 {
     fv_buf *room = &r->job.room;
-    size_t len = json_string_length(text);
-    FV_ASSERT(room->len + len + 1 < room->capacity);
+    size_t first = strlen(r->prompt), len = json_string_length(text), all = first + len;
+    FV_ASSERT(room->len + all + 1 < room->capacity);
     char *kept = room->data + room->len;
-    memcpy(kept, json_string_value(text), len);
-    kept[len] = 0;
-    room->len += len + 1;
+    memcpy(kept, r->prompt, first);
+    memcpy(kept + first, json_string_value(text), len);
+    kept[all] = 0;
+    room->len += all + 1;
     return kept;
 }
 
-bool srv_job_add(srv_request *r, const char *text, const char *text2)
+static bool begins_word(const char *text, size_t at) { return at == 0 || isspace((unsigned char)text[at - 1]) || isspace((unsigned char)text[at]); }
+
+/* Where in the text, after its prompt, the tokens begin that are left when `drop` of them are dropped: at a word if one begins
+ * there, so that it is not read as another; never within a character. The text's end if nothing is left. */
+static size_t after_dropped(const fv_encoding *e, const fv_text *t, size_t first, size_t drop)
+{
+    size_t any = 0;
+    for (size_t i = 0; i < e->n; i++) {
+        size_t at = e->begins[i];
+        if (at < first || e->begins[i] == e->ends[i]) continue;
+        if (drop && drop--) continue;
+        if (at == first || ((unsigned char)t->text[at] & 0xC0) == 0x80) continue;
+        if (begins_word(t->text, at)) return at;
+        if (!any) any = at;
+    }
+    return any ? any : t->len;
+}
+
+/* Leaves the prompt and as much of the text's end as the model reads. What is left may have more tokens than it had in the whole, so it is
+ * counted again; after some rounds the other end is cut. */
+static bool cut_beginning(srv_request *r, fv_text *t, char *text, size_t n, size_t most)
+{
+    srv_model *m = r->job.on.model;
+    size_t first = strlen(r->prompt);
+    fv_err err = {0};
+    for (int round = 0; round < 8 && n > most && t->len > first; round++) {
+        size_t at = after_dropped(&m->encoding, t, first, n - most);
+        memmove(text + first, text + at, t->len - at + 1);
+        t->len -= at - first;
+        if (srv_count_tokens(m, t, &n, &err) != FV_OK) return srv_refuse_field(r, &err);
+    }
+    return true;
+}
+
+bool srv_job_add(srv_request *r, char *text, const char *text2)
 {
     srv_job *job = &r->job;
     fv_text *t = &job->texts[job->n];
@@ -114,6 +151,7 @@ bool srv_job_add(srv_request *r, const char *text, const char *text2)
     if (srv_count_tokens(job->on.model, t, &n, &err) != FV_OK) return srv_refuse_field(r, &err);
     if (most && n > most && job->work != SRV_TRANSLATE) {
         if (!r->truncate) return srv_refuse(r, SRV_TOO_LONG, "text %zu has %zu tokens, the model takes %zu; shorten it, or have it cut (\"truncate\": true)", job->n + 1, n, most);
+        if (r->keep_end && !cut_beginning(r, t, text, n, most)) return false;
         n = most;
     }
     job->tokens[job->n++] = (uint32_t)n;
@@ -132,7 +170,7 @@ static bool method_is(const srv_route *route, const char *method)
 
 void srv_request_init(srv_request *r, srv_server *server, const char *method, const char *path)
 {
-    *r = (srv_request){.server = server, .truncate = server->args->truncate, .began = fv_now()};
+    *r = (srv_request){.server = server, .truncate = server->args->truncate, .prompt = "", .began = fv_now()};
     for (size_t i = 0; srv_routes[i]; i++)
         if (path_is(srv_routes[i], path) && (!r->route || method_is(srv_routes[i], method))) r->route = srv_routes[i];
 }

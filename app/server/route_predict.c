@@ -11,7 +11,7 @@
 static bool add_list(srv_request *r, const json_t *list, size_t at)
 {
     size_t n = json_array_size(list);
-    const char *kept[2] = {0};
+    char *kept[2] = {0};
     if (n < 1 || n > 2) return srv_refuse(r, SRV_BAD, "request: inputs[%zu] has %zu items; expected a text, or a pair of texts", at, n);
     for (size_t i = 0; i < n; i++) {
         if (!srv_is_text(r, "inputs", i, json_array_get(list, i))) return false;

@@ -1,4 +1,4 @@
-/* POST /rerank in text-embeddings-inference's form, POST /v1/rerank in Cohere's and Jina's: texts by how well they answer
+/* POST /rerank in text-embeddings-inference's form, POST /v1/rerank and /v2/rerank in Cohere's and Jina's: texts by how well they answer
  * a query, by a cross-encoder.
  *
  * Its score is a logit (one number) or two labels of which the second says yes. Both APIs want a share between 0 and 1. */
@@ -17,7 +17,7 @@ static bool add_pairs(srv_request *r, const json_t *body, const char *key, const
     if (!json_is_string(query)) return srv_refuse(r, SRV_BAD, "request: %s is %s; expected a string", query_key, query ? "no text" : "missing");
     if (!json_is_array(list)) return srv_refuse(r, SRV_BAD, "request: %s is %s; expected a list of strings", key, list ? "no list" : "missing");
     if (!srv_count_items(r, key, n) || !srv_job_begin(r, SRV_RERANK, body, n)) return false;
-    const char *asked = srv_job_keep(r, query);
+    char *asked = srv_job_keep(r, query);
     for (size_t i = 0; i < n; i++) {
         const json_t *text = text_of(json_array_get(list, i));
         if (!srv_is_text(r, key, i, text) || !srv_job_add(r, asked, srv_job_keep(r, text))) return false;
@@ -140,18 +140,26 @@ const srv_route srv_route_rerank_tei = {
     .start = start_tei, .finish = finish_tei,
 };
 
+#define COHERE_ASKS \
+    "{\"type\":\"object\",\"required\":[\"query\",\"documents\"],\"properties\":{" \
+    "\"model\":{\"type\":\"string\"},\"query\":{\"type\":\"string\"}," \
+    "\"documents\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"oneOf\":[{\"type\":\"string\"}," \
+    "{\"type\":\"object\",\"required\":[\"text\"],\"properties\":{\"text\":{\"type\":\"string\"}}}]}}," \
+    "\"top_n\":{\"type\":\"integer\",\"minimum\":1},\"return_documents\":{\"type\":\"boolean\",\"default\":false}}}"
+#define COHERE_GIVES \
+    "{\"type\":\"object\",\"required\":[\"model\",\"results\",\"usage\"],\"properties\":{\"model\":{\"type\":\"string\"}," \
+    "\"results\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"index\",\"relevance_score\"],\"properties\":{" \
+    "\"index\":{\"type\":\"integer\"},\"relevance_score\":{\"type\":\"number\"}," \
+    "\"document\":{\"type\":\"object\",\"required\":[\"text\"],\"properties\":{\"text\":{\"type\":\"string\"}}}}}}," \
+    "\"usage\":{\"type\":\"object\",\"required\":[\"total_tokens\"],\"properties\":{\"total_tokens\":{\"type\":\"integer\"}}}}}"
+#define COHERE_EXAMPLE "{\"query\":\"Where is my parcel?\",\"documents\":[\"It is on its way.\",{\"text\":\"Thank you.\"}],\"top_n\":1,\"return_documents\":true}"
+
 const srv_route srv_route_rerank_cohere = {
     .method = "POST", .path = "/v1/rerank", .form = SRV_COHERE, .tag = "Cohere, Jina", .says = "Documents by how well they answer a query",
-    .asks = "{\"type\":\"object\",\"required\":[\"query\",\"documents\"],\"properties\":{"
-            "\"model\":{\"type\":\"string\"},\"query\":{\"type\":\"string\"},"
-            "\"documents\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"oneOf\":[{\"type\":\"string\"},"
-            "{\"type\":\"object\",\"required\":[\"text\"],\"properties\":{\"text\":{\"type\":\"string\"}}}]}},"
-            "\"top_n\":{\"type\":\"integer\",\"minimum\":1},\"return_documents\":{\"type\":\"boolean\",\"default\":false}}}",
-    .gives = "{\"type\":\"object\",\"required\":[\"model\",\"results\",\"usage\"],\"properties\":{\"model\":{\"type\":\"string\"},"
-             "\"results\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"index\",\"relevance_score\"],\"properties\":{"
-             "\"index\":{\"type\":\"integer\"},\"relevance_score\":{\"type\":\"number\"},"
-             "\"document\":{\"type\":\"object\",\"required\":[\"text\"],\"properties\":{\"text\":{\"type\":\"string\"}}}}}},"
-             "\"usage\":{\"type\":\"object\",\"required\":[\"total_tokens\"],\"properties\":{\"total_tokens\":{\"type\":\"integer\"}}}}}",
-    .example = "{\"query\":\"Where is my parcel?\",\"documents\":[\"It is on its way.\",{\"text\":\"Thank you.\"}],\"top_n\":1,\"return_documents\":true}",
-    .start = start_cohere, .finish = finish_cohere,
+    .asks = COHERE_ASKS, .gives = COHERE_GIVES, .example = COHERE_EXAMPLE, .start = start_cohere, .finish = finish_cohere,
+};
+
+const srv_route srv_route_rerank_cohere_2 = {
+    .method = "POST", .path = "/v2/rerank", .form = SRV_COHERE, .tag = "Cohere, Jina", .says = "The same as /v1/rerank, where Cohere's newer clients ask",
+    .asks = COHERE_ASKS, .gives = COHERE_GIVES, .example = COHERE_EXAMPLE, .start = start_cohere, .finish = finish_cohere,
 };

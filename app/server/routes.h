@@ -74,7 +74,10 @@ typedef struct srv_request {
     const srv_route *route;  /* NULL: none of this path */
     size_t body_len;
     srv_job job;             /* has texts if there is one */
-    bool single, base64, raw, with_texts, truncate; /* what was asked, for the reply */
+    bool single, base64, raw, with_texts; /* what was asked, for the reply */
+    bool truncate, keep_end; /* texts that are too long; of embeddings: from their beginning */
+    const char *prompt_name; /* of embeddings; NULL: the model's own */
+    const char *prompt;      /* what stands before each text; the model's, "" for none */
     size_t top;
     int status;              /* of HTTP; 0: no reply yet */
     const char *type;        /* of the content */
@@ -102,10 +105,10 @@ size_t srv_n_routes(void);
 
 /* Picks the head that the body's "model" names or the first that does the work, and starts a job for `n` texts. */
 bool srv_job_begin(srv_request *r, srv_work work, const json_t *body, size_t n);
-/* A copy that lives in the job. There is room for all that a body can hold, once. */
-const char *srv_job_keep(srv_request *r, const json_t *text);
+/* A copy that lives in the job, the prompt before it. There is room for all that a body can hold, once. */
+char *srv_job_keep(srv_request *r, const json_t *text);
 /* The next text, or pair if text2 is not NULL, both kept; counts tokens, and refuses or cuts one that is too long. */
-bool srv_job_add(srv_request *r, const char *text, const char *text2);
+bool srv_job_add(srv_request *r, char *text, const char *text2);
 /* All of this for the field `key`, a string (which sets r->single) or a list of strings. */
 bool srv_job_of_strings(srv_request *r, srv_work work, const json_t *body, const char *key);
 /* Whether there are 1 to max_items; whether the i-th is a text: else refused. */

@@ -2,7 +2,11 @@
  *
  * The order at the end matters: the engine ends first, by which all that waits gets an answer; then the HTTP thread, which
  * still asks the engine's books; then the books. */
+#include <stdlib.h> /* says whether this is glibc */
 #include <time.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "base/file.h"
 #include "server/metrics.h"
@@ -40,6 +44,15 @@ static void serve(srv_server *server, srv_guard *guard, srv_http *http, srv_orde
     drain(http, orders, server->args->answer_seconds);
 }
 
+/* Large bodies get memory of their own, which goes back to the system with them. By default glibc learns from the first that is freed to
+ * keep the next in its heap, and many that grow at once tear that apart: under siege it took 240 MB instead of 90. */
+static void keep_large_apart(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 256 << 10);
+#endif
+}
+
 fv_status srv_serve(const cli_serve_args *args, srv_orders *orders, void (*tell)(void *user, const srv_address *address), void *user, fv_err *err)
 {
     srv_server server = {.args = args};
@@ -48,6 +61,7 @@ fv_status srv_serve(const cli_serve_args *args, srv_orders *orders, void (*tell)
     srv_http *http = NULL;
     fv_status status = FV_OK;
     fv_err own = {0};
+    keep_large_apart();
     FV_TRY(srv_address_parse(args->listen, &address, &own));
     guard = srv_guard_new(args, &address, &own);
     if (!guard) FV_TRY(own.status);

@@ -23,15 +23,27 @@ static fv_status no_prompt(const fv_model *m, const char *name, fv_err *err)
     return status;
 }
 
+static fv_status check_prompt(const fv_model *m, const char *prompt, fv_err *err)
+{
+    if (*prompt && m->sentence.skips_prompt) return FV_FAIL(err, FV_E_FORMAT, "%s: include_prompt is false: pooling leaves the prompt out; not supported", m->folder);
+    return FV_OK;
+}
+
+const char *fv_model_prompt(const fv_model *m, const char *name, fv_err *err)
+{
+    if (!name) name = m->sentence.prompt;
+    const char *prompt = name ? json_string_value(json_object_get(m->sentence.prompts, name)) : "";
+    if (!prompt) return no_prompt(m, name, err), NULL;
+    return check_prompt(m, prompt, err) == FV_OK ? prompt : NULL;
+}
+
 /* *prompt is "" where none is wanted. */
 static fv_status find_prompt(const char **prompt, const fv_model *m, const fv_embed_options *o, fv_err *err)
 {
-    const fv_sentence *s = &m->sentence;
-    const char *name = o->prompt_name ? o->prompt_name : s->prompt;
-    *prompt = o->prompt ? o->prompt : name ? json_string_value(json_object_get(s->prompts, name)) : "";
-    if (!*prompt) return no_prompt(m, name, err);
-    if (**prompt && s->skips_prompt) return FV_FAIL(err, FV_E_FORMAT, "%s: include_prompt is false: pooling leaves the prompt out; not supported", m->folder);
-    return FV_OK;
+    fv_err own = {0};
+    *prompt = o->prompt ? o->prompt : fv_model_prompt(m, o->prompt_name, &own);
+    if (!*prompt) return FV_FAIL(err, own.status, "%s", own.text);
+    return check_prompt(m, *prompt, err);
 }
 
 static size_t length(const fv_text *t) { return t->len ? t->len : t->text ? strlen(t->text) : 0; }

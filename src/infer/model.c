@@ -250,6 +250,7 @@ void fv_model_close(fv_model *m)
     fv_free(m);
 }
 
+int fv_model_max_len(const fv_model *m) { return m->max_len; }
 int fv_model_n_heads(const fv_model *m) { return m->net.n_heads; }
 const char *fv_model_head_name(const fv_model *m, int i) { return i >= 0 && i < m->net.n_heads ? m->net.heads[i].name : NULL; }
 const fv_tokenizer *fv_model_tokenizer(const fv_model *m) { return m->tokenizer; }

@@ -14,7 +14,7 @@ static asked server;
 /* Run from the repository's root, or from a folder beside it. */
 static void open_once(void)
 {
-    static const char *const models[] = {"shop=tests/golden/bert-tiny", "en-de=tests/golden/marian-tiny", NULL};
+    static const char *const models[] = {"shop=tests/golden/bert-tiny", "en-de=tests/golden/marian-tiny", "words=tests/golden/encoders/sentence", NULL};
     if (server.server.engine) return;
     asked_init(&server, models);
     server.args->max_items = 8;

@@ -34,7 +34,7 @@ static void make_pairs_model(const char *out, fv_labels labels)
 
 static int open_all(void **state)
 {
-    static const char *const models[] = {"shop=tests/golden/bert-tiny", "en-de=tests/golden/marian-tiny", "build/serve-yes-no", "build/serve-number/", NULL};
+    static const char *const models[] = {"shop=tests/golden/bert-tiny", "en-de=tests/golden/marian-tiny", "build/serve-yes-no", "build/serve-number/", "words=tests/golden/encoders/sentence", NULL};
     (void)state;
     make_pairs_model("build/serve-yes-no", FV_LABELS_SINGLE);
     make_pairs_model("build/serve-number", FV_LABELS_REGRESSION);
@@ -207,6 +207,192 @@ static void rerank_refuses(void **state)
     refused("/rerank", "{\"query\":\"a\",\"texts\":\"a\"}", 422, "texts is no list");
 }
 
+/* ---- /v1/embeddings, /embed, / ---- */
+
+#define WORDS_FOLDER "tests/golden/encoders/sentence"
+
+/* What the library makes of one text: out[size]. */
+static int vector_of(const char *text, const fv_embed_options *o, float out[256])
+{
+    const fv_text one = {.text = text};
+    fv_model *model = fv_model_open(WORDS_FOLDER, NULL);
+    fv_session *session = fv_session_new(model, NULL, NULL);
+    int size = fv_model_embedding_size(model);
+    assert_non_null(session);
+    assert_in_range(size, 4, 256);
+    assert_int_equal(fv_embed(session, &one, 1, o, out, NULL), FV_OK);
+    fv_session_free(session);
+    fv_model_close(model);
+    return o->dim ? o->dim : size;
+}
+
+/* Nine digits read back as the same float. */
+static void same_vector(const json_t *list, const float *want, int n)
+{
+    assert_int_equal(json_array_size(list), n);
+    for (int i = 0; i < n; i++) assert_true((float)json_number_value(json_array_get(list, (size_t)i)) == want[i]);
+}
+
+static const json_t *embedding(const json_t *tree, size_t i) { return json_object_get(json_array_get(json_object_get(tree, "data"), i), "embedding"); }
+
+static void embeddings_in_openais_form(void **state)
+{
+    float want[256];
+    fv_embed_options o;
+    (void)state;
+    fv_embed_options_init(&o);
+    o.unit = FV_UNIT_YES;
+    json_t *one = post("/v1/embeddings", "{\"input\":\"Where is it?\",\"user\":\"u1\",\"dimensions\":null}", 200);
+    same_vector(embedding(one, 0), want, vector_of("Where is it?", &o, want));
+    json_t *two = post("/v1/embeddings", "{\"model\":\"words\",\"input\":[\"Thanks\",\"Where is it?\"],\"encoding_format\":\"float\"}", 200);
+    assert_true(json_equal(embedding(one, 0), embedding(two, 1)));
+    assert_false(json_equal(embedding(two, 0), embedding(two, 1)));
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(json_object_get(two, "data"), 1), "index")), 1);
+    assert_string_equal(json_string_value(json_object_get(two, "model")), "words");
+    const json_t *usage_one = json_object_get(one, "usage"), *usage_two = json_object_get(two, "usage");
+    assert_true(json_integer_value(json_object_get(usage_one, "prompt_tokens")) > 3);
+    assert_true(json_integer_value(json_object_get(usage_two, "total_tokens")) > json_integer_value(json_object_get(usage_one, "total_tokens")));
+    json_decref(one);
+    json_decref(two);
+    o.dim = 4;
+    json_t *cut = post("/v1/embeddings", "{\"input\":\"Where is it?\",\"dimensions\":4}", 200);
+    same_vector(embedding(cut, 0), want, vector_of("Where is it?", &o, want));
+    json_decref(cut);
+}
+
+static int digit(char c)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const char *at = strchr(digits, c);
+    assert_true(c && at);
+    return (int)(at - digits);
+}
+
+static void base64_has_every_bit(void **state)
+{
+    float want[256];
+    fv_embed_options o;
+    (void)state;
+    fv_embed_options_init(&o);
+    o.unit = FV_UNIT_YES;
+    o.dim = 6;
+    vector_of("Where is it?", &o, want);
+    json_t *tree = post("/v1/embeddings", "{\"input\":\"Where is it?\",\"encoding_format\":\"base64\",\"dimensions\":6}", 200);
+    const char *text = json_string_value(embedding(tree, 0));
+    uint8_t bytes[24];
+    assert_int_equal(strlen(text), 32);
+    for (int i = 0; i < 8; i++) {
+        int all = digit(text[4 * i]) << 18 | digit(text[4 * i + 1]) << 12 | digit(text[4 * i + 2]) << 6 | digit(text[4 * i + 3]);
+        for (int k = 0; k < 3; k++) bytes[3 * i + k] = (uint8_t)(all >> (16 - 8 * k));
+    }
+    assert_memory_equal(bytes, want, sizeof bytes);
+    json_decref(tree);
+}
+
+static void embed_in_teis_form(void **state)
+{
+    float want[256];
+    fv_embed_options o;
+    (void)state;
+    fv_embed_options_init(&o);
+    o.unit = FV_UNIT_NO;
+    json_t *raw = post("/embed", "{\"inputs\":\"Where is it?\",\"normalize\":false}", 200);
+    assert_int_equal(json_array_size(raw), 1);
+    same_vector(json_array_get(raw, 0), want, vector_of("Where is it?", &o, want));
+    o.unit = FV_UNIT_YES;
+    o.dim = 5;
+    json_t *unit = post("/embed", "{\"inputs\":[\"Where is it?\",\"Thanks\"],\"dimensions\":5}", 200);
+    assert_int_equal(json_array_size(unit), 2);
+    same_vector(json_array_get(unit, 0), want, vector_of("Where is it?", &o, want));
+    json_decref(raw);
+    json_decref(unit);
+}
+
+static void prompts_stand_before_texts(void **state)
+{
+    (void)state;
+    json_t *named = post("/embed", "{\"inputs\":[\"it\"],\"prompt_name\":\"query\"}", 200), *spelt = post("/embed", "{\"inputs\":\"find: it\"}", 200);
+    json_t *none = post("/embed", "{\"inputs\":\"it\"}", 200);
+    assert_true(json_equal(named, spelt));
+    assert_false(json_equal(named, none));
+    json_decref(named);
+    json_decref(spelt);
+    json_decref(none);
+    refused("/embed", "{\"inputs\":\"it\",\"prompt_name\":\"no\"}", 422, "document, plain, query");
+}
+
+/* A text's last words are kept, as many as fit with the prompt before them. */
+static void the_left_end_is_cut(void **state)
+{
+    static const char *const words[] = {"where", "is", "my", "parcel,", "unbelievably", "refunded"};
+    fv_buf text = {0}, body = {0};
+    (void)state;
+    for (int i = 0; i < 900; i++) fv_buf_printf(&text, NULL, "%s%s", i ? " " : "", words[(i * 5 + i / 7) % 6]);
+    fv_buf_printf(&body, NULL, "{\"inputs\":\"%s\",\"prompt_name\":\"query\",\"truncate\":true,\"truncation_direction\":\"Left\"}", text.data);
+    json_t *cut = post("/embed", body.data, 200);
+    fv_model *model = fv_model_open(WORDS_FOLDER, NULL);
+    fv_encoding e = {0};
+    const char *from = text.data;
+    for (size_t n = SIZE_MAX;; from = strchr(from, ' ') + 1) { /* the longest end that fits */
+        fv_buf one = {0};
+        fv_buf_printf(&one, NULL, "find: %s", from);
+        assert_int_equal(fv_tokenizer_encode(fv_model_tokenizer(model), one.data, one.len, NULL, 0, true, &e, NULL), FV_OK);
+        fv_buf_release(&one);
+        n = e.n;
+        if (n <= (size_t)fv_model_max_len(model)) break;
+    }
+    body.len = 0;
+    fv_buf_printf(&body, NULL, "{\"inputs\":\"find: %s\"}", from);
+    json_t *spelt = post("/embed", body.data, 200);
+    assert_true(from > text.data);
+    assert_true(json_equal(cut, spelt));
+    json_decref(cut);
+    json_decref(spelt);
+    body.len = 0; /* no words at all: something of it is read */
+    fv_buf_printf(&body, NULL, "{\"inputs\":\"%0*d\",\"truncate\":true,\"truncation_direction\":\"left\"}", 3000, 7);
+    json_decref(post("/embed", body.data, 200));
+    fv_encoding_release(&e);
+    fv_model_close(model);
+    fv_buf_release(&text);
+    fv_buf_release(&body);
+}
+
+static void embeddings_are_refused(void **state)
+{
+    (void)state;
+    refused("/v1/embeddings", "{}", 400, "input is missing");
+    refused("/v1/embeddings", "{\"input\":[]}", 400, "input is empty");
+    refused("/v1/embeddings", "{\"input\":[1,2,3]}", 400, "token ids");
+    refused("/v1/embeddings", "{\"input\":[[1,2],[3]]}", 400, "token ids");
+    refused("/v1/embeddings", "{\"input\":\"a\",\"encoding_format\":\"hex\"}", 400, "encoding_format");
+    refused("/v1/embeddings", "{\"input\":\"a\",\"dimensions\":100000}", 400, "dimensions is 100000");
+    refused("/v1/embeddings", "{\"input\":\"a\",\"dimensions\":0}", 400, "dimensions");
+    refused("/v1/embeddings", "{\"input\":\"a\",\"user\":7}", 400, "user");
+    refused("/v1/embeddings", "{\"input\":\"a\",\"model\":\"text-embedding-3-small\"}", 404, "not served here");
+    refused("/v1/embeddings", "{\"input\":\"a\",\"model\":\"shop\"}", 404, "gives no embeddings");
+    refused("/embed", "{\"inputs\":[]}", 400, "inputs is empty");
+    refused("/embed", "{\"inputs\":[\"a\",7]}", 422, "inputs[1]");
+    refused("/embed", "{\"inputs\":\"a\",\"truncation_direction\":\"up\"}", 422, "truncation_direction");
+}
+
+/* One address for clients that know no paths. */
+static void the_root_does_what_is_asked(void **state)
+{
+    (void)state;
+    static const char *const same[][3] = {
+        {"/embed", "{\"inputs\":\"it\"}", NULL},
+        {"/predict", "{\"inputs\":\"it\",\"model\":\"shop\"}", NULL},
+        {"/rerank", "{\"query\":\"a\",\"texts\":[\"b\",\"c\"],\"model\":\"serve-number\"}", NULL},
+    };
+    for (size_t i = 0; i < FV_COUNT(same); i++) {
+        json_t *there = post(same[i][0], same[i][1], 200), *here = post("/", same[i][1], 200);
+        assert_true(json_equal(there, here));
+        json_decref(there);
+        json_decref(here);
+    }
+    refused("/", "{}", 422, "inputs is missing");
+}
+
 /* ---- /translate ---- */
 
 static void translations_in_libre_translates_form(void **state)
@@ -376,6 +562,13 @@ int main(void)
         cmocka_unit_test(rerank_orders_texts),
         cmocka_unit_test(rerank_in_coheres_form),
         cmocka_unit_test(rerank_refuses),
+        cmocka_unit_test(embeddings_in_openais_form),
+        cmocka_unit_test(base64_has_every_bit),
+        cmocka_unit_test(embed_in_teis_form),
+        cmocka_unit_test(prompts_stand_before_texts),
+        cmocka_unit_test(the_left_end_is_cut),
+        cmocka_unit_test(embeddings_are_refused),
+        cmocka_unit_test(the_root_does_what_is_asked),
         cmocka_unit_test(translations_in_libre_translates_form),
         cmocka_unit_test(every_route_is_as_described),
     };
