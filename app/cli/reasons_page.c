@@ -74,7 +74,7 @@ static fv_status put_answer(fv_buf *out, const cli_reasons *r, fv_err *err)
     fv_status status;
     if (r->kind == FV_LABELS_REGRESSION) return fv_buf_printf(out, err, "The value is %.4g.", e->answer);
     FV_TRY(put_name(out, cli_reasons_label(r, e->label), err));
-    FV_TRY(fv_buf_printf(out, err, ", with %.1f %%.", 100 * e->answer));
+    FV_TRY(e->answer > 0.9995 ? fv_buf_puts(out, ", with over 99.9 %.", err) : fv_buf_printf(out, err, ", with %.1f %%.", 100 * e->answer));
 done:
     return status;
 }
