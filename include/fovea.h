@@ -250,27 +250,27 @@ typedef struct fv_train_options {
     int average;                      /* FV_TASK_TRANSLATE: the mean of the weights at the last so many epochs' ends; 0 or 1: the best alone */
     bool article_attention;           /* the article's attention block instead of Vaswani's: docs/attention.md */
     const char *attention;            /* "full"; to compare with: "uniform" (all weights alike) | "none" (tokens see only themselves) */
-    const char *pooling;              /* "cls" | "mean" | "max" */
+    const char *pooling;              /* "cls" | "mean" | "max"; NULL: that of the model it starts from, else cls */
     bool wide;                        /* a linear part on n-grams that answers too; default true, without effect with `from`. False: n-grams only
                                        * teach what single labels mean, from copies of the texts too, and the Transformer answers alone */
     bool cased;                       /* keep upper case apart from lower case */
 
     int64_t steps;                    /* 0: by epochs */
-    int epochs;                       /* default 0: 30, or 7 where n-grams teach (`wide` false), fewer when time is short */
+    int epochs;                       /* default 0: 30, or 7 where n-grams teach (`wide` false), or 6 `from` an encoder; fewer when time is short */
     double max_seconds;               /* 0: no bound; else the first 20 steps are timed and the number of steps fixed */
     int patience;                     /* epochs without a better validation before stopping; 0: never */
-    int batch_tokens;                 /* tokens of a batch at most, default 2048 */
+    int batch_tokens;                 /* tokens of a batch at most; default 0: 2048, or 768 to label texts `from` an encoder */
     int accumulate;                   /* shards whose gradients make one step, a power of two */
 
     fv_optimiser optimiser;
     fv_schedule schedule;
-    double lr;                        /* highest rate; 0: the recipe's */
+    double lr;                        /* highest rate; default 0: the preset's, or `from` an encoder 0.04 / width, which is 5e-5 for BERT's 768 */
     double warmup;                    /* share of the steps */
     double weight_decay, beta1, beta2, epsilon;
     double clip;                      /* gradient norm at most; 0: no clipping */
-    double dropout;                   /* on embeddings and residuals */
+    double dropout;                   /* on embeddings and residuals; default -1, as any number below 0: 0.2, or 0.1 `from` an encoder */
     double attention_dropout;         /* on attention weights; default -1, as any number below 0: like dropout */
-    double word_dropout;              /* share of a text's tokens that a step hides behind [MASK]; not for tagging and mlm */
+    double word_dropout;              /* share of a text's tokens that a step hides behind [MASK]; not for tagging and mlm; default -1: 0.2, or 0 `from` an encoder */
     double label_smoothing;           /* without effect on FV_TASK_MLM, which has no labels */
     double mask_share;                /* FV_TASK_MLM: of words that are hidden, default 0.15; models are judged at 0.15 in any case */
     bool mask_pieces;                 /* FV_TASK_MLM: hide each token for itself, not whole words and runs of Chinese characters */

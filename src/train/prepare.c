@@ -186,7 +186,9 @@ static fv_status adopt_architecture(fv_training *t, const fv_model *from, fv_err
     fv_encoder_config config = *theirs;
     config.dropout = t->recipe.encoder.dropout;
     config.attention_dropout = t->recipe.encoder.attention_dropout;
+    if (o->pooling) config.pooling = t->recipe.encoder.pooling;
     t->recipe.encoder = config;
+    if (!(t->recipe.lr > 0)) t->recipe.lr = FV_TUNING_LR / config.width;
     return FV_OK;
 }
 

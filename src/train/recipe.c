@@ -20,10 +20,10 @@ static const preset presets[] = {
 void fv_train_options_init(fv_train_options *o)
 {
     *o = (fv_train_options){
-        .size = sizeof *o, .task = FV_TASK_CLASSIFY, .labels = FV_LABELS_SINGLE, .preset = "tiny", .attention = "full", .pooling = "cls", .wide = true,
-        .batch_tokens = 2048, .accumulate = 1, .optimiser = FV_OPTIMISER_ADAMW, .schedule = FV_SCHEDULE_LINEAR,
+        .size = sizeof *o, .task = FV_TASK_CLASSIFY, .labels = FV_LABELS_SINGLE, .preset = "tiny", .attention = "full", .wide = true,
+        .accumulate = 1, .optimiser = FV_OPTIMISER_ADAMW, .schedule = FV_SCHEDULE_LINEAR,
         .warmup = 0.1, .weight_decay = 0.01, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .clip = 1,
-        .dropout = 0.2, .attention_dropout = -1, .word_dropout = 0.2, .label_smoothing = 0.1, .seed = 1, .checkpoint_seconds = 60,
+        .dropout = -1, .attention_dropout = -1, .word_dropout = -1, .label_smoothing = 0.1, .seed = 1, .checkpoint_seconds = 60,
         .mask_share = FV_MASK_SHARE,
     };
     fv_columns_init(&o->columns);
@@ -50,6 +50,8 @@ static int pick(int given, int otherwise) { return given > 0 ? given : otherwise
 
 static fv_status settle_pooling(fv_pooling *pooling, const char *name, fv_err *err)
 {
+    *pooling = FV_POOLING_CLS;
+    if (!name) return FV_OK;
     static const char *const names[] = {"cls", "mean", "max"};
     for (int i = 0; i < 3; i++)
         if (strcmp(name, names[i]) == 0) return *pooling = (fv_pooling)i, FV_OK;
@@ -71,7 +73,13 @@ static fv_status settle_positions(fv_positions *positions, const char *name, fv_
     return name ? FV_FAIL(err, FV_E_ARGUMENT, "positions \"%s\" are not known; expected learned, sinusoidal, rotary or relative", name) : FV_OK;
 }
 
-static double attention_dropout_of(const fv_train_options *o) { return o->attention_dropout < 0 ? o->dropout : o->attention_dropout; }
+/* What options leave open is filled in by where a training starts: an encoder that has read much already wants small steps,
+ * few epochs and less noise (Devlin et al. 2019, A.3). docs/decisions.md has what was tried. */
+static bool tunes(const fv_train_options *o) { return o->from && o->task != FV_TASK_TRANSLATE; }
+
+static double dropout_of(const fv_train_options *o) { return o->dropout >= 0 ? o->dropout : tunes(o) ? 0.1 : 0.2; }
+static double attention_dropout_of(const fv_train_options *o) { return o->attention_dropout < 0 ? dropout_of(o) : o->attention_dropout; }
+static double word_dropout_of(const fv_train_options *o) { return o->word_dropout >= 0 ? o->word_dropout : tunes(o) ? 0 : 0.2; }
 
 static int heads_of(const fv_train_options *o, const preset *p, int width)
 {
@@ -86,7 +94,7 @@ static fv_status settle_translator(fv_recipe *r, const fv_train_options *o, cons
         .src_vocab = vocab, .tgt_vocab = vocab, .encoder_layers = layers, .decoder_layers = pick(o->decoder_layers, layers), .width = width,
         .heads = heads_of(o, p, width), .ffn = pick(o->ffn, o->width > 0 ? 4 * width : p->ffn), .max_len = pick(o->max_len, p->max_len),
         .act = FV_ACT_RELU, .pre_norm = o->pre_norm, .shared = !o->separate_vocab, .tied = !o->untied, .scale_embedding = true, .output_bias = true,
-        .pad = vocab - 1, .eos = 0, .start = vocab - 1, .norm_eps = 1e-5, .dropout = o->dropout, .attention_dropout = attention_dropout_of(o),
+        .pad = vocab - 1, .eos = 0, .start = vocab - 1, .norm_eps = 1e-5, .dropout = dropout_of(o), .attention_dropout = attention_dropout_of(o),
     };
     fv_status status = settle_positions(&r->translator.positions, o->positions, FV_POSITIONS_SINUSOIDAL, err);
     return status != FV_OK ? status : fv_seq2seq_config_check(&r->translator, err);
@@ -103,7 +111,7 @@ static fv_status settle_encoder(fv_recipe *r, const fv_train_options *o, const p
         .vocab = pick(o->vocab, p->vocab), .layers = pick(o->layers, p->layers), .width = width,
         .heads = heads_of(o, p, width), .ffn = pick(o->ffn, o->width > 0 ? 4 * width : p->ffn), .max_len = pick(o->max_len, p->max_len), .types = 2,
         .act = o->relu ? FV_ACT_RELU : FV_ACT_GELU, .pre_norm = o->pre_norm, .sinusoidal = positions == FV_POSITIONS_SINUSOIDAL, .article_attention = o->article_attention,
-        .norm_eps = 1e-12, .dropout = o->dropout, .attention_dropout = attention_dropout_of(o), .init_deviation = sqrt(0.5 / width), /* BERT's 0.02, at its width, learns slowly at ours */
+        .norm_eps = 1e-12, .dropout = dropout_of(o), .attention_dropout = attention_dropout_of(o), .init_deviation = sqrt(0.5 / width), /* BERT's 0.02, at its width, learns slowly at ours */
     };
     status = settle_pooling(&r->encoder.pooling, o->pooling, err);
     if (status == FV_OK) status = settle_mixing(&r->encoder.mixing, o->attention, err);
@@ -135,7 +143,7 @@ static fv_status check_choices(const fv_train_options *o, fv_err *err)
     FV_TRY(check_range("products", o->products, FV_PRODUCTS_FLOAT32, FV_PRODUCTS_BF16, err));
     FV_TRY(check_range("schedule", o->schedule, FV_SCHEDULE_LINEAR, FV_SCHEDULE_CONSTANT, err));
     FV_TRY(check_range("optimiser", o->optimiser, FV_OPTIMISER_ADAMW, FV_OPTIMISER_ADAM, err));
-    if (!o->preset || !o->attention || !o->pooling) return FV_FAIL(err, FV_E_ARGUMENT, "preset, attention or pooling is NULL; expected a name, as fv_train_options_init gives");
+    if (!o->preset || !o->attention) return FV_FAIL(err, FV_E_ARGUMENT, "preset or attention is NULL; expected a name, as fv_train_options_init gives");
 done:
     return status;
 }
@@ -150,12 +158,13 @@ static fv_status check_numbers(const fv_train_options *o, fv_err *err)
     FV_TRY(check_range("beta2", o->beta2, 0, 0.9999999, err));
     FV_TRY(check_range("epsilon", o->epsilon, 1e-16, 1, err));
     FV_TRY(check_range("clip", o->clip, 0, 1e9, err));
-    FV_TRY(check_range("word dropout", o->word_dropout, 0, 0.99, err));
+    FV_TRY(check_range("dropout", o->dropout, -INFINITY, 1, err)); /* the models say no to 1 */
+    FV_TRY(check_range("word dropout", o->word_dropout, -INFINITY, 0.99, err));
     FV_TRY(check_range("label smoothing", o->label_smoothing, 0, 0.99, err));
     FV_TRY(check_range("mask share", o->mask_share, 0.01, 0.9, err));
     FV_TRY(check_range("alpha of pieces", o->sample_pieces, 0, 10, err));
     FV_TRY(check_range("average", o->average, 0, 1000, err));
-    FV_TRY(check_range("batch tokens", o->batch_tokens, 1, 1 << 24, err));
+    FV_TRY(check_range("batch tokens", o->batch_tokens, 0, 1 << 24, err));
     FV_TRY(check_range("epochs", o->epochs, 0, 1e6, err));
     FV_TRY(check_range("steps", (double)o->steps, 0, 1e12, err));
     FV_TRY(check_range("seconds", o->max_seconds, 0, 1e9, err));
@@ -177,11 +186,11 @@ fv_status fv_recipe_settle(fv_recipe *r, const fv_train_options *o, fv_err *err)
     /* What starts from nothing and is to answer alone takes lessons: an epoch then has four texts for each row. */
     bool taught = !o->wide && !o->from && o->task == FV_TASK_CLASSIFY && o->labels == FV_LABELS_SINGLE;
     *r = (fv_recipe){
-        .taught = taught, .cased = o->cased, .wide = o->wide && !o->from && (o->task == FV_TASK_CLASSIFY || o->task == FV_TASK_MULTI), .task = o->task, .labels = o->labels, .products = o->products, .epochs = pick(o->epochs, taught ? 30 / (1 + FV_LESSON_COPIES) : 30), .patience = o->patience,
-        .batch_tokens = o->batch_tokens, .accumulate = o->accumulate, .optimiser = o->optimiser, .schedule = o->schedule,
-        .lr = o->lr > 0 ? o->lr : p->lr, .warmup = o->warmup, .weight_decay = o->weight_decay,
+        .taught = taught, .cased = o->cased, .wide = o->wide && !o->from && (o->task == FV_TASK_CLASSIFY || o->task == FV_TASK_MULTI), .task = o->task, .labels = o->labels, .products = o->products, .epochs = pick(o->epochs, tunes(o) ? 6 : taught ? 30 / (1 + FV_LESSON_COPIES) : 30), .patience = o->patience,
+        .batch_tokens = pick(o->batch_tokens, tunes(o) && o->task == FV_TASK_CLASSIFY ? 768 : 2048), .accumulate = o->accumulate, .optimiser = o->optimiser, .schedule = o->schedule,
+        .lr = o->lr > 0 || tunes(o) ? o->lr : p->lr, .warmup = o->warmup, .weight_decay = o->weight_decay,
         .beta1 = o->beta1, .beta2 = o->beta2, .epsilon = o->epsilon, .clip = o->clip,
-        .sample_pieces = o->sample_pieces, .average = o->average, .word_dropout = o->word_dropout, .label_smoothing = o->task == FV_TASK_MLM ? 0 : o->label_smoothing, .seed = o->seed, .steps_asked = o->steps,
+        .sample_pieces = o->sample_pieces, .average = o->average, .word_dropout = word_dropout_of(o), .label_smoothing = o->task == FV_TASK_MLM ? 0 : o->label_smoothing, .seed = o->seed, .steps_asked = o->steps,
         .mask_share = o->mask_share, .mask_pieces = o->mask_pieces,
     };
     FV_TRY(check_numbers(o, err));

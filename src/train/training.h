@@ -34,7 +34,8 @@ typedef struct fv_recipe {
     fv_optimiser optimiser;
     fv_schedule schedule;
     fv_products products;
-    double lr, warmup, weight_decay, beta1, beta2, epsilon, clip, word_dropout, label_smoothing;
+    double lr; /* 0: of an encoder that is tuned, until its width is known */
+    double warmup, weight_decay, beta1, beta2, epsilon, clip, word_dropout, label_smoothing;
     double mask_share;
     bool mask_pieces;
     uint64_t seed;
@@ -42,6 +43,8 @@ typedef struct fv_recipe {
     int64_t steps;       /* 0 until known; not part of the recipe's JSON */
 } fv_recipe;
 
+/* Highest rate for an encoder that has learnt before, times its width: 5e-5 for BERT's 768, as Devlin et al. 2019 chose among theirs (A.3). */
+#define FV_TUNING_LR 0.04
 fv_status fv_recipe_settle(fv_recipe *recipe, const fv_train_options *options, fv_err *err);
 json_t *fv_recipe_to_json(const fv_recipe *recipe, fv_err *err);
 

@@ -160,7 +160,7 @@ static void others_start_from_it(void **state)
     o.attention_dropout = 0.125;
     toy_train(&o);
     toy_contains(toy_read(o.out, "config.json"), "\"attention_probs_dropout_prob\": 0.125");
-    toy_contains(toy_read(o.out, "config.json"), "\"hidden_dropout_prob\": 0.2");
+    toy_contains(toy_read(o.out, "config.json"), "\"hidden_dropout_prob\": 0.1");
     toy_contains(toy_read(o.out, "config.json"), "\"BertForSequenceClassification\"");
     assert_null(strstr(toy_read(o.out, "config.json"), "MaskedLM"));
 

@@ -49,6 +49,32 @@ static void presets_fill_what_is_not_given(void **state)
     assert_int_equal(r.encoder.ffn, 100);
 }
 
+/* What has learnt already is changed with care; what is given counts as always. */
+static void tuning_has_defaults_of_its_own(void **state)
+{
+    (void)state;
+    fv_train_options o;
+    fv_train_options_init(&o);
+    fv_recipe r = settle(&o);
+    assert_true(r.encoder.dropout == 0.2 && r.word_dropout == 0.2);
+    assert_int_equal(r.batch_tokens, 2048);
+    o.from = "another";
+    r = settle(&o);
+    assert_true(r.encoder.dropout == 0.1 && r.encoder.attention_dropout == 0.1 && r.word_dropout == 0);
+    assert_true(r.lr == 0); /* until the width is known */
+    assert_true(r.epochs < 30 && r.batch_tokens < 2048);
+    o.task = FV_TASK_TRANSLATE;
+    r = settle(&o);
+    assert_true(r.translator.dropout == 0.2 && r.lr > 0 && r.batch_tokens == 2048);
+    o.task = FV_TASK_CLASSIFY;
+    o.dropout = o.word_dropout = 0.3;
+    o.lr = 0.5;
+    o.epochs = 40;
+    r = settle(&o);
+    assert_true(r.encoder.dropout == 0.3 && r.word_dropout == 0.3 && r.lr == 0.5);
+    assert_int_equal(r.epochs, 40);
+}
+
 static void expect_refused(const fv_train_options *o, const char *part)
 {
     fv_err err = {0};
@@ -64,11 +90,10 @@ static void what_makes_no_sense_is_refused(void **state)
     fv_train_options_init(&good);
 #define REFUSED(field, value, part) o = good, o.field = (value), expect_refused(&o, part)
     REFUSED(preset, "huge", "preset \"huge\" is not known; expected tiny, small or base");
-    REFUSED(preset, NULL, "preset, attention or pooling is NULL");
+    REFUSED(preset, NULL, "preset or attention is NULL");
     REFUSED(pooling, "last", "pooling \"last\" is not known; expected cls, mean or max");
-    REFUSED(pooling, NULL, "preset, attention or pooling is NULL");
     REFUSED(attention, "half", "attention \"half\" is not known; expected full, uniform or none");
-    REFUSED(attention, NULL, "preset, attention or pooling is NULL");
+    REFUSED(attention, NULL, "preset or attention is NULL");
     REFUSED(attention, "none", "[CLS] sees no word");
     REFUSED(schedule, (fv_schedule)9, "schedule is 9");
     REFUSED(optimiser, (fv_optimiser)9, "optimiser is 9");
@@ -81,12 +106,13 @@ static void what_makes_no_sense_is_refused(void **state)
     REFUSED(lr, NAN, "lr is");
     REFUSED(warmup, 1.5, "warmup is 1.5");
     REFUSED(dropout, 1, "dropout 1");
+    REFUSED(dropout, NAN, "dropout is");
     REFUSED(word_dropout, 1, "word dropout is 1");
     REFUSED(label_smoothing, 1, "label smoothing is 1");
     REFUSED(beta2, 1, "beta2 is 1");
     REFUSED(epsilon, 0, "epsilon is 0");
     REFUSED(clip, -1, "clip is -1");
-    REFUSED(batch_tokens, 0, "batch tokens is 0");
+    REFUSED(batch_tokens, -1, "batch tokens is -1");
     REFUSED(steps, -1, "steps is -1");
     REFUSED(epochs, -1, "epochs is -1");
     REFUSED(max_seconds, INFINITY, "seconds is inf");
@@ -195,7 +221,7 @@ static void every_option_is_in_the_json(void **state)
     DIFFERS(attention_dropout, 0.05);
     DIFFERS(article_attention, !first.article_attention);
     DIFFERS(attention, "uniform");
-    DIFFERS(pooling, strcmp(first.pooling, "max") == 0 ? "cls" : "max");
+    DIFFERS(pooling, "max");
     DIFFERS(cased, !first.cased);
     DIFFERS(wide, !first.wide);
     DIFFERS(steps, 77);
@@ -238,6 +264,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(presets_fill_what_is_not_given),
+        cmocka_unit_test(tuning_has_defaults_of_its_own),
         cmocka_unit_test(what_makes_no_sense_is_refused),
         cmocka_unit_test(dropout_of_attention),
         cmocka_unit_test(positions_of_each_task),

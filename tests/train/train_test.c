@@ -150,6 +150,7 @@ static void a_model_starts_from_another(void **state)
     o.lr = 1e-6;
     toy_train(&o); /* one tiny step: it still knows what it knew */
     toy_contains(toy_read(o.out, "fovea.json"), "\"from\"");
+    toy_contains(toy_read(o.out, "config.json"), "BertFor");
     fv_err err = {0};
     fv_model *model = toy_open(o.out);
     fv_session *session = fv_session_new(model, NULL, &err);
@@ -168,6 +169,12 @@ static void a_model_starts_from_another(void **state)
     o.valid = o.train;
     toy_train(&o);
     toy_contains(toy_read(o.out, "config.json"), "\"yes\": 1");
+
+    o.pooling = "mean"; /* the one thing of the body that may be chosen anew */
+    o.lr = 0;
+    toy_train(&o);
+    toy_contains(toy_read(o.out, "config.json"), "\"pooling\": \"mean\"");
+    toy_contains(toy_read(o.out, "fovea.json"), "\"lr\": 0.00125"); /* for its width of 32 */
 }
 
 /* ---- Memory and disk ---- */
