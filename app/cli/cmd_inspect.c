@@ -1,6 +1,7 @@
 /* fovea inspect: all that is known of a model, as a page or as the library's JSON.
  *
- * The page follows the JSON, whatever it holds: a new key needs no change here. */
+ * The page follows the JSON, whatever it holds: a new key needs no change here. Tensors come last, and those of all layers on one
+ * line, so that it stays a page. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@ static const cli_option operands[] = {
 
 #define KEY_COLUMNS 20
 #define FEW 6 /* of what fits on a line */
+#define FOLDED 2000 /* tensors at most whose layers are sought: by looking at all for each */
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -30,11 +32,11 @@ static bool ends_with(const char *text, const char *end)
     return n >= m && strcmp(text + n - m, end) == 0;
 }
 
-/* "n_labels" as "n labels". */
+/* "n_labels" as "n labels"; a file keeps its name. */
 static void show_key(char *out, size_t size, const char *key)
 {
     snprintf(out, size, "%s", key);
-    for (; *out; out++)
+    for (bool file = strchr(key, '.') != NULL; *out && !file; out++)
         if (*out == '_') *out = ' ';
 }
 
@@ -94,28 +96,95 @@ done:
     return status;
 }
 
-/* Objects with the same keys, under the keys of the first. */
+/* ---- Tensors of all layers as one ---- */
+
+/* "layer.3.bias" as "layer.", 3, ".bias": false if no part of the name is a number. */
+static bool find_layer(const char *name, size_t *begin, size_t *end, long *layer)
+{
+    for (const char *p = strchr(name, '.'); p; p = strchr(p + 1, '.')) {
+        size_t digits = strspn(p + 1, "0123456789");
+        if (digits == 0 || digits > 6 || (p[1 + digits] != '.' && p[1 + digits] != '\0')) continue;
+        *begin = (size_t)(p + 1 - name);
+        *end = *begin + digits;
+        *layer = strtol(p + 1, NULL, 10);
+        return true;
+    }
+    return false;
+}
+
+/* Whether b is a's next layer: all else is the same. */
+static bool follows(const json_t *a, const json_t *b, long step)
+{
+    size_t a_begin, a_end, b_begin, b_end;
+    long a_layer, b_layer;
+    const char *key, *x = json_string_value(json_object_get(a, "name")), *y = json_string_value(json_object_get(b, "name"));
+    json_t *value;
+    if (!x || !y || !find_layer(x, &a_begin, &a_end, &a_layer) || !find_layer(y, &b_begin, &b_end, &b_layer)) return false;
+    if (b_layer != a_layer + step || a_begin != b_begin || memcmp(x, y, a_begin) != 0 || strcmp(x + a_end, y + b_end) != 0) return false;
+    json_object_foreach((json_t *)(uintptr_t)a, key, value)
+        if (strcmp(key, "name") != 0 && !json_equal(value, json_object_get(b, key))) return false;
+    return true;
+}
+
+/* Which of the array goes on with item i after so many layers; NULL: none. */
+static const json_t *find_next(const json_t *array, size_t i, long step)
+{
+    for (size_t k = 0; k < json_array_size(array); k++)
+        if (follows(json_array_get(array, i), json_array_get(array, k), step)) return json_array_get(array, k);
+    return NULL;
+}
+
+/* The name of what stands for all layers: "layer.0-5.bias"; false if another item does. */
+static bool show_name(char *out, size_t size, const json_t *array, size_t i)
+{
+    const char *name = json_string_value(json_object_get(json_array_get(array, i), "name"));
+    size_t begin, end;
+    long layer, more = 0;
+    snprintf(out, size, "%s", name);
+    if (!find_layer(name, &begin, &end, &layer)) return true;
+    if (find_next(array, i, -1)) return false;
+    while (find_next(array, i, more + 1)) more++;
+    if (more) snprintf(out, size, "%.*s%ld-%ld%s", (int)begin, name, layer, layer + more, name + end);
+    return true;
+}
+
+static fv_status add_cell(cli_table *table, const char *key, const json_t *value, fv_err *err)
+{
+    fv_buf text = {0};
+    char cell[256] = "";
+    fv_status status = FV_OK;
+    if (json_is_array(value) && (status = add_list(&text, value, err)) == FV_OK) snprintf(cell, sizeof cell, "%s", text.data);
+    else if (value && is_scalar(value)) show_scalar(cell, sizeof cell, key, value);
+    fv_buf_release(&text);
+    if (status == FV_OK) cli_table_add(table, "%s", cell);
+    return status;
+}
+
+/* Objects with the same keys, under the keys of the first, which gives way on a narrow terminal. */
 static fv_status print_objects(const char *key, const json_t *array, fv_err *err)
 {
-    const char *heads[CLI_COLUMNS], *name;
+    const char *keys[CLI_COLUMNS], *heads[CLI_COLUMNS], *name;
+    char first[64], shown[256];
     json_t *value;
     cli_table table;
     size_t n = 0;
-    fv_buf text = {0};
-    json_object_foreach(json_array_get(array, 0), name, value) if (n < CLI_COLUMNS) heads[n++] = name;
+    fv_status status = FV_OK;
+    json_object_foreach(json_array_get(array, 0), name, value) if (n < CLI_COLUMNS) heads[n] = keys[n] = name, n++;
+    bool named = n > 0 && strcmp(keys[0], "name") == 0 && json_array_size(array) <= FOLDED;
+    snprintf(first, sizeof first, "~%s", n ? keys[0] : "");
+    heads[0] = first;
     cli_table_init(&table, heads, n);
-    for (size_t i = 0; i < json_array_size(array); i++)
-        for (size_t c = 0; c < n; c++) {
-            char cell[256] = "";
-            value = json_object_get(json_array_get(array, i), heads[c]);
-            text.len = 0;
-            if (json_is_array(value) && add_list(&text, value, err) == FV_OK) snprintf(cell, sizeof cell, "%s", text.data);
-            else if (value && is_scalar(value)) show_scalar(cell, sizeof cell, heads[c], value);
-            cli_table_add(&table, "%s", cell);
-        }
-    fv_buf_release(&text);
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        const json_t *item = json_array_get(array, i);
+        bool folded = named && json_is_string(json_object_get(item, "name"));
+        if (folded && !show_name(shown, sizeof shown, array, i)) continue;
+        if (folded) cli_table_add(&table, "%s", shown);
+        for (size_t c = folded; c < n; c++) FV_TRY(add_cell(&table, keys[c], json_object_get(item, keys[c]), err));
+    }
     printf("\n%s\n", key);
-    return cli_table_print(&table, err);
+    status = cli_table_print(&table, err);
+done:
+    return status;
 }
 
 static fv_status print_array(const char *key, const json_t *array, int depth, fv_err *err)
@@ -155,7 +224,8 @@ static bool show_small(char *out, size_t size, const json_t *object)
         show_key(name, sizeof name, key);
         show_scalar(text, sizeof text, key, value);
         if (strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64) text[12] = 0;
-        if (at < size) at += (size_t)snprintf(out + at, size - at, "%s%s %s", at ? ", " : "", name, text);
+        bool plain = strcmp(key, "bytes") == 0; /* says what it is */
+        if (at < size) at += (size_t)snprintf(out + at, size - at, "%s%s%s%s", at ? ", " : "", plain ? "" : name, plain ? "" : " ", text);
     }
     return true;
 }
@@ -191,7 +261,11 @@ static fv_status print_page(const char *text, const char *where, fv_err *err)
 {
     json_t *tree = fv_json_parse(text, strlen(text), where, err);
     if (!tree) return err->status;
+    json_t *tensors = json_incref(json_object_get(tree, "tensors"));
+    json_object_del(tree, "tensors");
     fv_status status = print_object(tree, 0, err);
+    if (status == FV_OK && tensors) status = print_value("tensors", tensors, 0, err);
+    json_decref(tensors);
     json_decref(tree);
     return status;
 }

@@ -6,6 +6,7 @@
  * The trap: data is on the disk only after fsync of the file and, for its name, of the folder. */
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -233,6 +234,34 @@ bool fv_folder_exists(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+enum { TOLD = 4, NAME_BYTES = 256 }; /* names that are told, the first by their bytes */
+
+static void keep_name(char names[TOLD][NAME_BYTES], size_t n, const char *name)
+{
+    size_t at = n < TOLD ? n : TOLD;
+    for (; at > 0 && strcmp(name, names[at - 1]) < 0; at--)
+        if (at < TOLD) memcpy(names[at], names[at - 1], NAME_BYTES);
+    if (at < TOLD) snprintf(names[at], NAME_BYTES, "%s", name);
+}
+
+const char *fv_folder_holds(fv_holds *room, const char *path)
+{
+    char names[TOLD][NAME_BYTES], *out = room->text, *end = room->text + sizeof room->text;
+    size_t n = 0;
+    DIR *dir = opendir(path);
+    if (!dir) return snprintf(out, sizeof room->text, "it cannot be read: %s", strerror(errno)), out;
+    for (struct dirent *entry; (entry = readdir(dir));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) keep_name(names, n++, entry->d_name);
+    closedir(dir);
+    if (n == 0) return snprintf(out, sizeof room->text, "it is empty"), out;
+    for (size_t i = 0; i < n && i < TOLD && out < end; i++) {
+        fv_shown shown;
+        out += snprintf(out, (size_t)(end - out), "%s%s", i ? ", " : "it holds ", fv_show(&shown, names[i], strlen(names[i])));
+    }
+    if (n > TOLD && out < end) snprintf(out, (size_t)(end - out), " and %zu more", n - TOLD);
+    return room->text;
 }
 
 static fv_status make_one_folder(const char *path, fv_err *err)

@@ -21,6 +21,9 @@ void fv_file_rest(const fv_mapping *mapping);
 fv_status fv_file_read(const char *path, size_t max, fv_buf *buf, fv_err *err);
 bool fv_file_exists(const char *path);
 bool fv_folder_exists(const char *path);
+/* For a message about what is not in a folder: "it is empty", "it holds a.txt, b and 12 more", or why it cannot be told. */
+typedef struct fv_holds { char text[400]; } fv_holds;
+const char *fv_folder_holds(fv_holds *room, const char *path);
 /* Like mkdir -p. */
 fv_status fv_folder_make(const char *path, fv_err *err);
 fv_status fv_file_remove(const char *path, fv_err *err); /* a missing file is fine */

@@ -45,6 +45,7 @@ static fv_status open_shards(fv_safetensors *all, const fv_map *names, const cha
     if (!all->shards) return FV_E_MEMORY;
     for (size_t i = 0; i < names->n; i++) {
         FV_TRY(fv_path_join(path, folder, names->entries[i].key, err));
+        if (!fv_file_exists(path)) return FV_FAIL(err, FV_E_IO, "%s: is missing; %s lists %zu such files: fetch the folder again", path, all->path, names->n);
         FV_TRY(fv_safetensors_open(&all->shards[i], path, err));
         all->n_shards = i + 1;
     }
@@ -111,6 +112,9 @@ fv_status fv_safetensors_open_folder(fv_safetensors *file, const char *folder, f
     bool whole = has(folder, "model.safetensors"), index = !whole && has(folder, "model.safetensors.index.json");
     if (!whole && !index && has(folder, "pytorch_model.bin"))
         return FV_FAIL(err, FV_E_FORMAT, "%s: its weights are in pytorch_model.bin, which can run programs and is not read; expected model.safetensors: save the model again as safetensors", folder);
+    fv_holds holds;
+    if (!whole && !index && fv_folder_exists(folder))
+        return FV_FAIL(err, FV_E_IO, "%s: no weights in it (%s); expected model.safetensors, or model.safetensors.index.json and the files that it lists", folder, fv_folder_holds(&holds, folder));
     fv_status status = fv_path_join(path, folder, index ? "model.safetensors.index.json" : "model.safetensors", err);
     if (status != FV_OK) return status;
     return index ? open_index(file, folder, path, err) : fv_safetensors_open(file, path, err);

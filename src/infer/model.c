@@ -114,6 +114,9 @@ static fv_status open_network(fv_model *m, fv_err *err)
 {
     fv_status status = FV_OK;
     char path[FV_PATH_MAX];
+    fv_holds holds;
+    if (fv_path_join(path, m->body, "config.json", err) == FV_OK && !fv_file_exists(path))
+        return FV_FAIL(err, FV_E_IO, "%s: no config.json in it (%s); expected a model folder with config.json, model.safetensors and tokenizer.json", m->body, fv_folder_holds(&holds, m->body));
     json_t *tree = load_part(m->body, "config.json", path, err);
     if (!tree) return err->status;
     FV_TRY(fv_safetensors_open_folder(&m->file, m->body, err));
@@ -205,7 +208,7 @@ done:
 fv_model *fv_model_open(const char *folder, fv_err *err)
 {
     fv_err local = {0};
-    if (!fv_folder_exists(folder)) return FV_FAIL(err, FV_E_IO, "%s: no such folder; expected a model folder with config.json, model.safetensors and tokenizer.json", folder), NULL;
+    if (!fv_folder_exists(folder)) return FV_FAIL(err, FV_E_IO, "%s: %s; expected a model folder with config.json, model.safetensors and tokenizer.json", folder, fv_file_exists(folder) ? "is a file" : "no such folder"), NULL;
     fv_model *m = fv_alloc_zero(1, sizeof *m, err);
     if (!m) return NULL;
     m->folder = fv_strdup(folder, &local);

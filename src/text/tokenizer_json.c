@@ -277,6 +277,9 @@ fv_tokenizer *fv_tokenizer_open(const char *path, fv_err *err)
     if (fv_folder_is(path)) return fv_folder_open(path, err);
     if (fv_tokenizer_file(file, path, err) != FV_OK) return NULL;
     if (is_translator(path) && !fv_file_exists(file)) return FV_FAIL(err, FV_E_ARGUMENT, "%s is a translator, which has two tokenizers; name one: source.spm or target.spm in it", path), NULL;
+    fv_holds holds;
+    if (fv_folder_exists(path) && !fv_file_exists(file))
+        return FV_FAIL(err, FV_E_IO, "%s: no tokenizer in it (%s); expected tokenizer.json, vocab.txt, vocab.json with merges.txt, or a SentencePiece model", path, fv_folder_holds(&holds, path)), NULL;
     return from_tree(fv_json_load(file, FILE_MAX, err), file, err);
 }
 

@@ -1,6 +1,7 @@
 # Model folders that lie, are cut, or make no sense: bad input (3), one line that names the file, and
 # nothing else. Full disks and folders that cannot be written: failed (1), and what was there stays.
 . tests/cli/lib/program.sh
+encoders=$PWD/tests/golden/encoders
 cd "$scratch" || exit 1
 unset TERM
 
@@ -136,6 +137,42 @@ if $as_somebody "$fovea" --version > /dev/null 2>&1 && $as_somebody test -r trai
     chmod 755 kept
 else
     skip "a read-only folder" "root writes everywhere, and nobody cannot run the program here"
+fi
+
+# ---- Folders that are no model: what was found, what was expected ----
+
+# folder_says NAME FOLDER MESSAGE: what embed says of it.
+folder_says() {
+    split "$fovea" embed "$2" < valid.tsv
+    expect_match "$1" "$messages" "^fovea: $2$3"
+    expect_equal "and nothing else" "$out" ""
+}
+expected='expected a model folder with config\.json, model\.safetensors and tokenizer\.json$'
+mkdir empty lone
+echo '[PAD]' > lone/vocab.txt
+folder_says "no such folder" nowhere ": no such folder; $expected"
+folder_says "a file" train.tsv ": is a file; $expected"
+folder_says "an empty folder" empty ": no config\.json in it \(it is empty\); $expected"
+folder_says "only vocab.txt" lone ": no config\.json in it \(it holds \"vocab\.txt\"\); $expected"
+cp -r "$encoders/cross" lacks
+rm lacks/tokenizer.json
+folder_says "no tokenizer" lacks ': no tokenizer in it \(it holds "config\.json", .* and [0-9]+ more\); expected tokenizer\.json, vocab\.txt, vocab\.json with merges\.txt, or a SentencePiece model$'
+rm lacks/model.safetensors
+folder_says "no weights" lacks ': no weights in it \(it holds .*\); expected model\.safetensors, or model\.safetensors\.index\.json and the files that it lists$'
+cp -r "$encoders/bert-sharded" sharded
+rm sharded/model-00003-of-00004.safetensors
+folder_says "a missing shard" sharded '/model-00003-of-00004\.safetensors: is missing; sharded/model\.safetensors\.index\.json lists 4 such files: fetch the folder again$'
+cp -r "$encoders/cross" strange
+sed 's/"model_type": *"bert"/"model_type": "mamba"/' "$encoders/cross/config.json" > strange/config.json
+folder_says "a family that is not known" strange '/config\.json: model_type is "mamba"; supported: "bert", '
+cp -r "$encoders/cross" larger
+sed 's/"vocab_size": *[0-9]*/"vocab_size": 30522/' "$encoders/cross/config.json" > larger/config.json
+folder_says "another vocabulary" larger '/model\.safetensors: bert\.embeddings\.word_embeddings\.weight is \[[0-9]+, 16\]; config\.json says \[30522, 16\]'
+if [ "$(id -u)" -ne 0 ]; then
+    cp -r "$encoders/cross" shut
+    chmod 0 shut
+    folder_says "a folder that may not be read" shut ': no config\.json in it \(it cannot be read: Permission denied\)'
+    chmod 700 shut
 fi
 
 # ---- A full disk ----

@@ -1,6 +1,7 @@
 # A model's life: train, eval, classify, explain, inspect, compare; stopped and resumed; refused.
 # shellcheck shell=sh disable=SC2016 # what is in single quotes is for an inner shell
 . tests/cli/lib/program.sh
+encoders=$PWD/tests/golden/encoders
 cd "$scratch" || exit 1
 unset TERM
 
@@ -240,6 +241,8 @@ expect_status "inspect" 0
 expect_match "inspect: labels" "$out" '^labels  *delivery, money back, 退换$'
 expect_match "inspect: figures with intervals" "$out" '^    accuracy  *[0-9.]+ %  \([0-9.]+ to [0-9.]+ %\)$'
 expect_match "inspect: tensors in a table" "$out" '^classifier\.bias  *F32  *3$'
+expect_match "inspect: a file keeps its name" "$out" '^  files +tokenizer\.json [0-9a-f]+, tokenizer_config\.json [0-9a-f]+, '
+expect_match "inspect: layers on one line" "$("$fovea" inspect "$encoders/cross")" '^bert\.encoder\.layer\.0-1\.attention\.self\.key\.bias +F32 +16$'
 split "$fovea" inspect models/shop --json
 expect_equal "inspect --json is one object" "$(echo "$out" | grep -c '^{.*}$')" 1
 

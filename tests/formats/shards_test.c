@@ -118,7 +118,7 @@ static void a_folder_without_weights(void **state)
 {
     (void)state;
     begin();
-    refused(FV_E_IO, "model.safetensors");
+    refused(FV_E_IO, ": no weights in it (it ");
     assert_int_equal(fv_file_write(path_of("pytorch_model.bin"), "PK", 2, NULL), FV_OK);
     refused(FV_E_FORMAT, "its weights are in pytorch_model.bin, which can run programs and is not read; expected model.safetensors");
 }
@@ -166,6 +166,9 @@ static void shards_that_do_not_hold_what_is_said(void **state)
 {
     (void)state;
     put_example();
+    put_index("{\"weight_map\":{\"a\":\"one.safetensors\",\"b\":\"gone.safetensors\"}}");
+    refused(FV_E_IO, "gone.safetensors: is missing; ");
+    refused(FV_E_IO, "model.safetensors.index.json lists 2 such files: fetch the folder again");
     put_index("{\"weight_map\":{\"a\":\"one.safetensors\",\"d\":\"two.safetensors\"}}");
     refused(FV_E_FORMAT, "two.safetensors: no tensor \"d\", which ");
     put_index("{\"weight_map\":{\"a\":\"one.safetensors\",\"b\":\"three.safetensors\"}}");

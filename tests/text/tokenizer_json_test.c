@@ -66,13 +66,12 @@ static void a_folder_stands_for_the_file_in_it(void **state)
 {
     (void)state;
     fv_err err = {0};
-    char folder[FV_PATH_MAX], file[FV_PATH_MAX];
+    char folder[FV_PATH_MAX];
     assert_int_equal(fv_path_join(folder, scratch_folder(), "model", NULL), FV_OK);
-    assert_int_equal(fv_path_join(file, folder, "tokenizer.json", NULL), FV_OK);
     assert_int_equal(fv_folder_make(folder, NULL), FV_OK);
     assert_null(fv_tokenizer_open(folder, &err));
     assert_int_equal(err.status, FV_E_IO);
-    assert_non_null(strstr(err.text, file));
+    assert_string_equal(err.text + strlen(folder), ": no tokenizer in it (it is empty); expected tokenizer.json, vocab.txt, vocab.json with merges.txt, or a SentencePiece model");
     fv_tokenizer *t = made_tokenizer(FV_NORMALIZE_NFC, false);
     assert_int_equal(fv_tokenizer_save(t, folder, NULL), FV_OK);
     fv_tokenizer *read = open_good(folder);
