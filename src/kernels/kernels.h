@@ -11,6 +11,7 @@
  *   attention_step.c   one new query a row against keys and values that are kept: a step of decoding
  *   rows.c             norms, activations, losses, embeddings, optimiser, reductions: what walks rows
  *   top.c              the best columns of rows, for whoever chooses among them
+ *   scan.c             the rows nearest to a query, for searching
  *   measure.c          what the processor and the memory reach at best
  *   cpu/isa.h          the table of inner loops
  *   cpu/plain.c        the truth, in plain C
@@ -220,6 +221,50 @@ void fv_cross_entropy_tile_backward(float *dx, int64_t lddx, bool add, const flo
  *   best, values [rows, k]; lse [rows] log-sum-exp of the row, NaN if any of it is
  *   counts       NULL, or [rows]: only so many columns of each row count */
 void fv_top_rows(int32_t *best, float *values, float *lse, const float *x, int64_t ldx, const int32_t *counts, int64_t rows, int64_t cols, int k, fv_pool *pool);
+
+/* ---- Nearest rows ------------------------------------------------------------------------- */
+
+/* The k rows whose products with a query are largest. All rows are looked at as int8, which is a quarter of the memory to read; a bound
+ * on what that loses says which of them may be among the best, and those are multiplied as they are, in double. So the answer is that of the
+ * slow way: exact, the same on every instruction set and with any number of threads. */
+enum { FV_SCAN_UNIT = 32 }; /* rows of int8 are whole units long */
+
+/* Some rows, quantised by fv_scan_quantize. Names are what tells rows apart; of equal products the lower name is first. */
+typedef struct fv_scan_block {
+    const float *x;               /* [n, D] */
+    const int8_t *q;              /* [n, fv_scan_stride(D)] */
+    const float *scales, *slacks; /* [n] */
+    const int64_t *names;         /* [n] */
+    int64_t n;
+} fv_scan_block;
+
+typedef struct fv_near {
+    int64_t name;
+    float score;
+} fv_near;
+
+static inline int64_t fv_scan_stride(int64_t D) { return (D + FV_SCAN_UNIT - 1) / FV_SCAN_UNIT * FV_SCAN_UNIT; }
+/* False when x has a number that is none, or is longer than FV_SCAN_LONGEST: what follows would overflow. */
+#define FV_SCAN_LONGEST 1e15
+bool fv_scan_takes(const float *x, int64_t D);
+void fv_scan_quantize(int8_t *q, float *scale, float *slack, const float *x, int64_t D);
+/* a · b in double, in a fixed order. */
+double fv_scan_product(const float *a, const float *b, int64_t D);
+
+/* out [n_queries, k], best first; counts [n_queries] how many there are. Every query is one that fv_scan_takes. */
+size_t fv_scan_scratch(int64_t D, int64_t n_queries, int k, int threads);
+void fv_scan_top(fv_near *out, int *counts, const fv_scan_block *blocks, int64_t n_blocks, const float *queries, int64_t ldq, int64_t n_queries, int64_t D, int k, fv_pool *pool, void *scratch);
+
+/* The best k so far of what is added in any order: a heap whose first is the worst. Sorted, it is a list and takes no more. */
+typedef struct fv_nearest {
+    fv_near *items; /* [k] */
+    int k, n;
+} fv_nearest;
+static inline bool fv_near_before(fv_near a, fv_near b) { return a.score > b.score || (a.score == b.score && a.name < b.name); }
+/* Whether such a score may still be among them. */
+static inline bool fv_nearest_wants(const fv_nearest *best, float score) { return best->n < best->k || (best->k && score >= best->items[0].score); }
+void fv_nearest_add(fv_nearest *best, int64_t name, float score);
+void fv_nearest_sort(fv_nearest *best);
 
 /* ---- Parameters --------------------------------------------------------------------------- */
 

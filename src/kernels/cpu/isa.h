@@ -90,6 +90,8 @@ typedef struct fv_isa_table {
     float (*log_sum_exp)(const float *x, int64_t n, float *sum);
     /* tops[i] = the largest of x[i · FV_TOP_BLOCK ..), -inf where none is a number. */
     void (*block_tops)(float *tops, const float *x, int64_t n);
+    /* sums[q · ld + r] = row r · query q, exactly. Rows and queries are `stride` numbers apart and long, whole FV_SCAN_UNITs. */
+    void (*scan)(int32_t *sums, int64_t ld, const int8_t *rows, int n_rows, const int16_t *queries, int n_queries, int64_t stride);
     /* dx = or += weight · exp(x - lse) - shift. */
     void (*softmax_row)(float *dx, bool add, const float *x, int64_t n, float lse, float weight, float shift);
     /* y = or += (byte >= drop ? x · scale : 0) + residual. Column c takes byte (c / 16) % 4, from the

@@ -184,6 +184,17 @@ static void mix_rows(float *y, bool add, const float *w, const float *const *row
 
 /* ---- Rows --------------------------------------------------------------------------------- */
 
+static void scan(int32_t *sums, int64_t ld, const int8_t *rows, int n_rows, const int16_t *queries, int n_queries, int64_t stride)
+{
+    for (int q = 0; q < n_queries; q++) {
+        for (int r = 0; r < n_rows; r++) {
+            int32_t sum = 0;
+            for (int64_t k = 0; k < stride; k++) sum += rows[r * stride + k] * queries[q * stride + k];
+            sums[q * ld + r] = sum;
+        }
+    }
+}
+
 static float dot(const float *a, const float *b, int64_t n)
 {
     float sum = 0;
@@ -346,6 +357,6 @@ const fv_isa_table fv_isa_plain = {
     .dot = dot, .copy = copy, .scale_rows = scale_rows, .add_row = add_row, .sum_rows = sum_rows, .sum_squares = sum_squares,
     .act_forward = act_forward, .act_backward = act_backward,
     .norm_forward = norm_forward, .norm_backward = norm_backward,
-    .log_sum_exp = log_sum_exp, .block_tops = block_tops, .softmax_row = softmax_row, .dropout_row = dropout_row,
+    .log_sum_exp = log_sum_exp, .block_tops = block_tops, .scan = scan, .softmax_row = softmax_row, .dropout_row = dropout_row,
     .adam = adam, .triad = triad, .fma_chains = fma_chains,
 };

@@ -419,6 +419,7 @@ static void softmax_grad_tile(const fv_score_tile *t, float *dp, const float *ls
 }
 
 #include "kernels/cpu/step.inc.c"
+#include "kernels/cpu/scan.inc.c"
 
 /* ---- Rows --------------------------------------------------------------------------------- */
 
@@ -695,6 +696,6 @@ const fv_isa_table ISA_TABLE = {
     .dot = dot, .copy = copy, .scale_rows = scale_rows, .add_row = add_row, .sum_rows = sum_rows, .sum_squares = sum_squares,
     .act_forward = act_forward, .act_backward = act_backward,
     .norm_forward = norm_forward, .norm_backward = norm_backward,
-    .log_sum_exp = log_sum_exp, .block_tops = block_tops, .softmax_row = softmax_row, .dropout_row = dropout_row,
+    .log_sum_exp = log_sum_exp, .block_tops = block_tops, .scan = scan, .softmax_row = softmax_row, .dropout_row = dropout_row,
     .adam = adam, .triad = triad, .fma_chains = fma_chains,
 };

@@ -72,6 +72,15 @@ static inline vi vi_mul(vi a, vi b) { return _mm256_mullo_epi32(a, b); }
 static inline vi vi_xor(vi a, vi b) { return _mm256_xor_si256(a, b); }
 #define vi_right(a, n) _mm256_srli_epi32(a, n)
 #define vi_left(a, n) _mm256_slli_epi32(a, n)
+/* 2 VL numbers as 16 bits each; their products with 2 VL others, pair by pair, added to sums. */
+static inline vi vi_widen(const int8_t *p) { return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)p)); }
+static inline vi vi_dot16(vi x, vi y, vi sum) { return _mm256_add_epi32(sum, _mm256_madd_epi16(x, y)); }
+static inline int32_t vi_sum(vi x)
+{
+    __m128i y = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+    y = _mm_add_epi32(y, _mm_unpackhi_epi64(y, y));
+    return _mm_cvtsi128_si32(_mm_add_epi32(y, _mm_shuffle_epi32(y, 1)));
+}
 static inline vm vi_less(vi a, vi b) { return _mm256_castsi256_ps(_mm256_cmpgt_epi32(b, a)); } /* signed */
 static inline vm vi_not_below(vi a, vi b)                                                     /* unsigned a >= b */
 {

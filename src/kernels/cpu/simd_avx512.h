@@ -51,6 +51,10 @@ static inline vi vi_mul(vi a, vi b) { return _mm512_mullo_epi32(a, b); }
 static inline vi vi_xor(vi a, vi b) { return _mm512_xor_si512(a, b); }
 #define vi_right(a, n) _mm512_srli_epi32(a, n)
 #define vi_left(a, n) _mm512_slli_epi32(a, n)
+/* 2 VL numbers as 16 bits each; their products with 2 VL others, pair by pair, added to sums. */
+static inline vi vi_widen(const int8_t *p) { return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)p)); }
+static inline vi vi_dot16(vi x, vi y, vi sum) { return _mm512_add_epi32(sum, _mm512_madd_epi16(x, y)); }
+static inline int32_t vi_sum(vi x) { return _mm512_reduce_add_epi32(x); }
 static inline vm vi_less(vi a, vi b) { return _mm512_cmplt_epi32_mask(a, b); }            /* signed */
 static inline vm vi_not_below(vi a, vi b) { return _mm512_cmpge_epu32_mask(a, b); }       /* unsigned a >= b */
 static inline vm vm_and_not(vm a, vm not) { return (vm)(a & ~not); }

@@ -81,6 +81,20 @@ static inline vi vi_mul(vi a, vi b) { return (vi){vmulq_u32(a.lo, b.lo), vmulq_u
 static inline vi vi_xor(vi a, vi b) { return (vi){veorq_u32(a.lo, b.lo), veorq_u32(a.hi, b.hi)}; }
 #define vi_right(a, n) ((vi){vshrq_n_u32((a).lo, n), vshrq_n_u32((a).hi, n)})
 #define vi_left(a, n) ((vi){vshlq_n_u32((a).lo, n), vshlq_n_u32((a).hi, n)})
+/* 2 VL numbers as 16 bits each; their products with 2 VL others, each lane the sum of two, added to sums. */
+static inline vi vi_widen(const int8_t *p)
+{
+    int8x16_t x = vld1q_s8(p);
+    return (vi){vreinterpretq_u32_s16(vmovl_s8(vget_low_s8(x))), vreinterpretq_u32_s16(vmovl_high_s8(x))};
+}
+static inline uint32x4_t dot16(uint32x4_t x, uint32x4_t y, uint32x4_t sum)
+{
+    int16x8_t a = vreinterpretq_s16_u32(x), b = vreinterpretq_s16_u32(y);
+    int32x4_t low = vmlal_s16(vreinterpretq_s32_u32(sum), vget_low_s16(a), vget_low_s16(b));
+    return vreinterpretq_u32_s32(vmlal_high_s16(low, a, b));
+}
+static inline vi vi_dot16(vi x, vi y, vi sum) { return (vi){dot16(x.lo, y.lo, sum.lo), dot16(x.hi, y.hi, sum.hi)}; }
+static inline int32_t vi_sum(vi x) { return (int32_t)vaddvq_u32(vaddq_u32(x.lo, x.hi)); }
 static inline uint32x4_t less_signed(uint32x4_t a, uint32x4_t b) { return vcltq_s32(vreinterpretq_s32_u32(a), vreinterpretq_s32_u32(b)); }
 static inline vm vi_less(vi a, vi b) { return (vm){less_signed(a.lo, b.lo), less_signed(a.hi, b.hi)}; }                  /* signed */
 static inline vm vi_not_below(vi a, vi b) { return (vm){vcgeq_u32(a.lo, b.lo), vcgeq_u32(a.hi, b.hi)}; }                 /* unsigned a >= b */
