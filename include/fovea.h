@@ -355,6 +355,8 @@ typedef struct fv_embed_options {
 } fv_embed_options;
 
 FV_API void fv_embed_options_init(fv_embed_options *options);
+/* The text of the model's prompt of that name, or NULL: there is none. For asking and being found there are often "query" and "document". Lives as long as the model. */
+FV_API const char *fv_model_prompt(const fv_model *model, const char *name);
 /* Numbers of a text's vector; 0 for a translator. */
 FV_API int fv_model_embedding_size(const fv_model *model);
 /* The text of the prompt of that name, or for NULL of the one that the model itself puts before every text; "" if it names none.
@@ -553,6 +555,86 @@ typedef struct fv_explanation {
 /* Free it before the model is closed. FV_E_ARGUMENT when the model gives texts no labels. */
 FV_API fv_explanation *fv_explain(fv_session *session, const fv_text *text, const fv_explain_options *options, fv_err *err);
 FV_API void fv_explanation_free(fv_explanation *explanation);
+
+/* ---- Searching ----------------------------------------------------------------------------
+ *
+ * An index of items that come, change and go; each has a vector, or words, or both:
+ *
+ *     fv_index_options o;
+ *     fv_index_options_init(&o);
+ *     o.dim = fv_model_embedding_size(model);
+ *     fv_index *index = fv_index_new(&o, &err);
+ *     fv_index_item item = {.id = 7, .vector = vector, .text = "Where is my parcel?"};
+ *     fv_index_add(index, &item, 1, &err);
+ *     fv_query query = {.vector = asked, .text = "parcel"};
+ *     fv_hit hits[10];
+ *     size_t n;
+ *     fv_index_search(index, &query, 1, NULL, hits, &n, &err);
+ *
+ * Any thread may call any of these at any time: searches run side by side, whoever adds or removes waits for those that run, and
+ * those that come after wait for him. What a search finds depends on the items alone, not on how and when they came, nor on threads. */
+typedef struct fv_index fv_index;
+
+typedef struct fv_index_options {
+    size_t size;
+    int dim;      /* numbers of a vector, at most 65536; default 0: items have none */
+    bool words;   /* items have words; default true */
+    double k1, b; /* of BM25: how little repeats count, how much length does; default 1.2 and 0.75 */
+} fv_index_options;
+
+/* An item is at least one of the two; both are copied in some form, the text not as it is. */
+typedef struct fv_index_item {
+    int64_t id;          /* the caller's */
+    const float *vector; /* [dim], finite and no longer than 1e15; NULL: none */
+    const char *text;    /* NULL: none */
+    size_t len;          /* 0: up to the zero byte */
+} fv_index_item;
+
+/* How items are found. */
+typedef enum fv_find {
+    FV_FIND_MEANING, /* by the product of vectors, which of vectors of length 1 is their cosine: exactly the highest, whatever int8 is used on the way */
+    FV_FIND_WORDS,   /* by BM25 (Robertson & Zaragoza 2009); Chinese and other scripts without spaces by pairs of characters */
+    FV_FIND_HYBRID,  /* by both, fused: docs/decisions.md has the formula and what it was chosen by */
+} fv_find;
+
+typedef struct fv_query {
+    const float *vector; /* [dim]; needed to find by meaning */
+    const char *text;    /* needed to find by words; one without a known word finds nothing by them */
+    size_t len;          /* 0: up to the zero byte */
+} fv_query;
+
+typedef struct fv_find_options {
+    size_t size;
+    fv_find by; /* default FV_FIND_MEANING */
+    int top;    /* hits of a query at most; default 10 */
+} fv_find_options;
+
+/* Best first; of equal scores the lower id. */
+typedef struct fv_hit {
+    int64_t id;
+    float score;                      /* by the way that was asked for */
+    float meaning, words;             /* the product; BM25. NaN: not looked at, or the item has no such part */
+    int32_t meaning_rank, words_rank; /* places by each way alone, from 1; 0: not among those that were considered */
+} fv_hit;
+
+FV_API void fv_index_options_init(fv_index_options *options);
+FV_API void fv_find_options_init(fv_find_options *options);
+FV_API fv_index *fv_index_new(const fv_index_options *options, fv_err *err);
+/* An id that is there already is replaced. All are looked at before one is added: FV_E_INPUT names the first at fault, by its place, and changes
+ * nothing. FV_E_MEMORY: those before the one that had no room are in, it and those after are as they were. */
+FV_API fv_status fv_index_add(fv_index *index, const fv_index_item *items, size_t n, fv_err *err);
+/* Whether it was there. */
+FV_API bool fv_index_remove(fv_index *index, int64_t id);
+FV_API bool fv_index_has(fv_index *index, int64_t id);
+FV_API size_t fv_index_size(fv_index *index);  /* items */
+FV_API size_t fv_index_bytes(fv_index *index); /* memory that is held */
+/* hits [n × top], counts [n] how many each query has. Several queries at once by meaning cost less than one by one. */
+FV_API fv_status fv_index_search(fv_index *index, const fv_query *queries, size_t n, const fv_find_options *options, fv_hit *hits, size_t *counts, fv_err *err);
+FV_API void fv_index_free(fv_index *index);
+
+/* Where a text has words of a query, as an index understands words: bytes, ascending, apart. Lengths of 0: up to the zero byte. *out is
+ * malloc'ed and the caller's to free(). */
+FV_API fv_status fv_matched_words(const char *query, size_t query_len, const char *text, size_t len, fv_extent **out, size_t *n, fv_err *err);
 
 /* ---- Evaluation --------------------------------------------------------------------------- */
 
