@@ -67,7 +67,7 @@ KERNEL_OPT ?= -O1
 endif
 
 # Tests that start threads: what `make test-san` runs under ThreadSanitizer.
-TSAN_TESTS := base/pool base/mem kernels/% train/% infer/% api/% server/%
+TSAN_TESTS := base/pool base/mem kernels/% train/% index/% infer/% api/% server/%
 
 # ---- Flags -----------------------------------------------------------------------------------
 

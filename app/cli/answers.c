@@ -58,7 +58,7 @@ done:
 static void say_losses(const struct answering *s)
 {
     cli_count count;
-    int64_t cut = fv_session_cut(s->session);
+    int64_t cut = s->session ? fv_session_cut(s->session) : 0;
     if (cut) fprintf(stderr, "fovea: %s of the texts were longer than the model takes, and %s\n", cli_show_count(&count, cut), s->a->long_texts);
     cli_rows_say_skipped(s->rows);
 }
@@ -73,9 +73,9 @@ static fv_status begin(const cli_answers *a, fv_session *session, fv_err *err)
 fv_status cli_answer_all(const cli_answers *a, fv_err *err)
 {
     struct answering s = {.a = a};
-    fv_model *model = fv_model_open(a->model, err);
+    fv_model *model = a->model ? fv_model_open(a->model, err) : NULL;
     if (model) s.session = fv_session_new(model, a->session, err);
-    fv_status status = s.session ? begin(a, s.session, err) : err->status;
+    fv_status status = s.session || !a->model ? begin(a, s.session, err) : err->status;
     if (status == FV_OK) {
         s.rows = cli_rows_open(a->file, a->rows, err);
         if (s.rows && strcmp(a->file, "-") == 0 && isatty(STDIN_FILENO) && !a->quiet)

@@ -7,7 +7,7 @@
 #include "cli/rows.h"
 
 typedef struct cli_answers {
-    const char *model, *file;
+    const char *model, *file; /* model NULL: the command answers without one, and its session is NULL */
     const fv_session_options *session;
     const cli_rows_options *rows;
     bool quiet;
