@@ -594,7 +594,7 @@ typedef struct fv_index_item {
 typedef enum fv_find {
     FV_FIND_MEANING, /* by the product of vectors, which of vectors of length 1 is their cosine: exactly the highest, whatever int8 is used on the way */
     FV_FIND_WORDS,   /* by BM25 (Robertson & Zaragoza 2009); Chinese and other scripts without spaces by pairs of characters */
-    FV_FIND_HYBRID,  /* by both, fused: docs/decisions.md has the formula and what it was chosen by */
+    FV_FIND_HYBRID,  /* by both: the product and 0.2 times the share of the query's words that are met; for vectors of length 1 (docs/decisions.md) */
 } fv_find;
 
 typedef struct fv_query {

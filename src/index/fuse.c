@@ -1,9 +1,14 @@
-/* Two rankings into one. The one by meaning has cosines, the one by words sums without a bound, and neither's place says how far it is
- * from the next: so each score is taken as a share of the query's best, and the shares are added. docs/decisions.md has what else was tried. */
+/* Two scores into one. A cosine says how near by itself, a sum of words does not: it is compared with what a document would have that has all of
+ * the query's words. So a query of which only the little words are met leaves the ranking to meaning, which shares of the best score do not.
+ * docs/decisions.md has what else was tried. */
 #include "index/index.h"
 
 #include <math.h>
 
-static float share(float score, float best) { return isnan(score) || !(best > 0) ? 0 : score / best; }
+#define WORDS 0.2f /* what having all words is worth, in cosines */
 
-float fv_fuse(const fv_hit *hit, float best_meaning, float best_words) { return 0.5f * (share(hit->meaning, best_meaning) + share(hit->words, best_words)); }
+float fv_fuse(const fv_hit *hit, float whole)
+{
+    float meaning = isnan(hit->meaning) ? 0 : hit->meaning, words = isnan(hit->words) || !(whole > 0) ? 0 : hit->words / whole;
+    return meaning + WORDS * words;
+}

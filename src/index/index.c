@@ -336,14 +336,14 @@ done:
 }
 
 /* The best by words, into list number `list` of near; every slot's score is in `scores` then. */
-static fv_status rank_words(search *s, const fv_query *q, size_t list, fv_nearest *best)
+static fv_status rank_words(search *s, const fv_query *q, size_t list, fv_nearest *best, float *whole)
 {
     fv_status status = FV_OK;
     const fv_bm25 *words = &s->x->words;
     scratch *r = s->room;
     FV_TRY(fv_grow(&r->near, &r->near_capacity, (list + 1) * (size_t)s->considered, sizeof *r->near, s->err));
     FV_TRY(fv_grow(&r->scores, &r->scores_capacity, words->n_documents, sizeof *r->scores, s->err));
-    FV_TRY(fv_bm25_scores(words, r->scores, q->text, length(q->text, q->len), &r->terms, s->err));
+    FV_TRY(fv_bm25_scores(words, r->scores, whole, q->text, length(q->text, q->len), &r->terms, s->err));
     *best = (fv_nearest){.items = r->near + list * (size_t)s->considered, .k = s->considered};
     for (size_t d = 0; d < words->n_documents; d++)
         if (r->scores[d] > 0 && fv_nearest_wants(best, r->scores[d])) fv_nearest_add(best, s->x->ids[d], r->scores[d]);
@@ -411,15 +411,15 @@ static fv_status give_both(search *s, const fv_query *q, size_t n_queries, size_
 {
     fv_status status = FV_OK;
     fv_nearest words;
+    float whole;
     scratch *r = s->room;
-    FV_TRY(rank_words(s, q, n_queries, &words));
+    FV_TRY(rank_words(s, q, n_queries, &words, &whole));
     const fv_near *near = r->near + i * (size_t)s->considered;
     FV_TRY(fv_grow(&r->both, &r->both_capacity, 2 * (size_t)s->considered, sizeof *r->both, s->err));
     size_t n = join(r->both, near, r->counts[i], &words);
-    float best_meaning = r->counts[i] ? near[0].score : 0, best_words = words.n ? words.items[0].score : 0;
     for (size_t k = 0; k < n; k++) {
         score_both(s, q, &r->both[k]);
-        r->both[k].score = fv_fuse(&r->both[k], best_meaning, best_words);
+        r->both[k].score = fv_fuse(&r->both[k], whole);
     }
     qsort(r->both, n, sizeof *r->both, best_first);
     *count = n < (size_t)s->top ? n : (size_t)s->top;
@@ -437,7 +437,7 @@ static fv_status search_all(search *s, const fv_query *queries, size_t n, fv_hit
         if (s->by == FV_FIND_MEANING) counts[i] = give_meaning(s, s->room->near + i * (size_t)s->considered, s->room->counts[i], hits);
         if (s->by == FV_FIND_HYBRID) FV_TRY(give_both(s, &queries[i], n, i, hits, &counts[i]));
         if (s->by != FV_FIND_WORDS) continue;
-        FV_TRY(rank_words(s, &queries[i], 0, &words));
+        FV_TRY(rank_words(s, &queries[i], 0, &words, NULL));
         counts[i] = give_words(s, words.items, words.n, hits);
     }
 done:

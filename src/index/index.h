@@ -1,7 +1,7 @@
 /* Behind fv_index: items, found by meaning and by words.
  *
  *   vectors.c  rows of numbers that come and go, as kernels/scan.c wants them
- *   fuse.c     two rankings into one
+ *   fuse.c     two scores into one
  *   index.c    the public calls: items, locks, a search's steps
  *
  * Words are text/bm25.h's. This room knows neither models nor tokens. */
@@ -36,7 +36,7 @@ void fv_vectors_release(fv_vectors *v);
 
 /* ---- fuse.c ---- */
 
-/* The score of a hit whose meaning and words are known, out of candidates with these best ones. */
-float fv_fuse(const fv_hit *hit, float best_meaning, float best_words);
+/* The score of a hit whose meaning and words are known; `whole` is fv_bm25_scores'. */
+float fv_fuse(const fv_hit *hit, float whole);
 
 #endif

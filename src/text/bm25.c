@@ -242,13 +242,15 @@ void fv_bm25_remove(fv_bm25 *x, uint32_t document)
 
 /* ---- Scores ------------------------------------------------------------------------------- */
 
-static void add_scores(const fv_bm25 *x, float *scores, uint32_t w, size_t times)
+/* What a word counts for that n documents have. */
+static double rarity(const fv_bm25 *x, uint32_t n) { return log(1 + ((double)x->count - n + 0.5) / (n + 0.5)); }
+
+static void add_scores(const fv_bm25 *x, float *scores, uint32_t w, double weight_of_word)
 {
     struct fv_bm25_word *word = &x->words[w];
     const uint32_t *postings = postings_of(x, word);
     double mean = x->total ? (double)x->total / (double)x->count : 1;
-    double rare = log(1 + ((double)x->count - word->n + 0.5) / (word->n + 0.5));
-    float weight = (float)((double)times * rare * (x->k1 + 1)), base = (float)(x->k1 * (1 - x->b)), slope = (float)(x->k1 * x->b / mean);
+    float weight = (float)(weight_of_word * (x->k1 + 1)), base = (float)(x->k1 * (1 - x->b)), slope = (float)(x->k1 * x->b / mean);
     for (uint32_t i = 0; i < word->n; i++) {
         uint32_t document = postings[i] >> COUNT_BITS;
         float count = (float)(postings[i] & MOST_COUNT);
@@ -256,15 +258,19 @@ static void add_scores(const fv_bm25 *x, float *scores, uint32_t w, size_t times
     }
 }
 
-fv_status fv_bm25_scores(const fv_bm25 *x, float *scores, const char *query, size_t len, fv_terms *terms, fv_err *err)
+fv_status fv_bm25_scores(const fv_bm25 *x, float *scores, float *whole, const char *query, size_t len, fv_terms *terms, fv_err *err)
 {
     fv_status status = sorted_terms(terms, FV_TERMS_QUERY, query, len, err);
     if (status != FV_OK) return status;
+    double sum = 0;
     memset(scores, 0, x->n_documents * sizeof *scores);
     for (size_t i = 0, end; i < terms->n; i = end) {
         end = run_end(terms, i);
         uint32_t w = find_word(x, terms->items[i].hash);
-        if (w != FV_NO_ID) add_scores(x, scores, w, end - i);
+        double weight = (double)(end - i) * rarity(x, w == FV_NO_ID ? 0 : x->words[w].n);
+        if (w != FV_NO_ID) add_scores(x, scores, w, weight);
+        sum += weight;
     }
+    if (whole) *whole = (float)sum;
     return FV_OK;
 }

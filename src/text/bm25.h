@@ -35,8 +35,9 @@ void fv_bm25_release(fv_bm25 *index);
 fv_status fv_bm25_add(fv_bm25 *index, uint32_t document, const char *text, size_t len, fv_terms *terms, fv_err *err);
 bool fv_bm25_has(const fv_bm25 *index, uint32_t document);
 void fv_bm25_remove(fv_bm25 *index, uint32_t document); /* nothing if it is not there */
-/* scores[n_documents], 0 where no word is met; terms is room as above. */
-fv_status fv_bm25_scores(const fv_bm25 *index, float *scores, const char *query, size_t len, fv_terms *terms, fv_err *err);
+/* scores[n_documents], 0 where no word is met; terms is room as above. *whole, if not NULL, is the score of a document of mean length that has each
+ * of the query's words once, those that no document has, too: what a score may be compared with. */
+fv_status fv_bm25_scores(const fv_bm25 *index, float *scores, float *whole, const char *query, size_t len, fv_terms *terms, fv_err *err);
 size_t fv_bm25_bytes(const fv_bm25 *index);
 
 #endif

@@ -216,7 +216,7 @@ static void threads_change_nothing(void **state)
 static void both_ways(void **state)
 {
     (void)state;
-    const float near[] = {1, 0}, half[] = {0.6f, 0.8f}, off[] = {0, 1};
+    const float near[] = {1, 0}, half[] = {0.9f, 0.43589f}, off[] = {0, 1};
     const fv_index_item items[] = {
         {.id = 1, .vector = near, .text = "something else"}, {.id = 2, .vector = half, .text = "my parcel is late"},
         {.id = 3, .text = "a parcel"}, {.id = 4, .vector = off, .text = "tea"},
@@ -232,7 +232,7 @@ static void both_ways(void **state)
     assert_int_equal(fv_index_search(index, &query, 1, &o, hits, &n, NULL), FV_OK);
     assert_int_equal(n, 4);
     assert_int_equal(hits[0].id, 2); /* good at both */
-    assert_true(hits[0].meaning_rank == 2 && hits[0].words_rank == 2 && fabsf(hits[0].meaning - 0.6f) < 1e-6f && hits[0].words > 0);
+    assert_true(hits[0].meaning_rank == 2 && hits[0].words_rank == 2 && fabsf(hits[0].meaning - 0.9f) < 1e-6f && hits[0].words > 0);
     assert_int_equal(hits[3].id, 4);
     for (int i = 0; i < 4; i++) {
         if (hits[i].id == 1) assert_true(hits[i].meaning == 1 && hits[i].words == 0 && hits[i].meaning_rank == 1 && hits[i].words_rank == 0);

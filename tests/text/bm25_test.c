@@ -114,7 +114,7 @@ static void check_scores(const fv_bm25 *index, const document *all, fv_rng *rng)
     for (int q = 0; q < 5; q++) query[q] = (int)fv_rng_below(rng, VOCABULARY);
     query[4] = query[0]; /* a repeated word counts again */
     query_text(text, sizeof text, query, 5);
-    assert_int_equal(fv_bm25_scores(index, scores, text, strlen(text), &terms, NULL), FV_OK);
+    assert_int_equal(fv_bm25_scores(index, scores, NULL, text, strlen(text), &terms, NULL), FV_OK);
     for (uint32_t i = 0; i < index->n_documents; i++) {
         double expected = all[i].there ? truth(all, &all[i], query, 5, index->k1, index->b) : 0;
         if (!(fabs(scores[i] - expected) <= 1e-5 * expected + 1e-7)) fail_msg("document %u, \"%s\": %.9g, expected %.9g", i, text, (double)scores[i], expected);
@@ -133,8 +133,8 @@ static void check_as_new(const fv_bm25 *index, const document *all)
     for (int w = 0; w < VOCABULARY; w++) {
         memset(scores, 0, sizeof scores);
         memset(expected, 0, sizeof expected);
-        assert_int_equal(fv_bm25_scores(index, scores, word(w), strlen(word(w)), &terms, NULL), FV_OK);
-        assert_int_equal(fv_bm25_scores(&fresh, expected, word(w), strlen(word(w)), &terms, NULL), FV_OK);
+        assert_int_equal(fv_bm25_scores(index, scores, NULL, word(w), strlen(word(w)), &terms, NULL), FV_OK);
+        assert_int_equal(fv_bm25_scores(&fresh, expected, NULL, word(w), strlen(word(w)), &terms, NULL), FV_OK);
         assert_memory_equal(scores, expected, sizeof scores);
     }
     fv_bm25_release(&fresh);
@@ -171,6 +171,24 @@ static void as_the_formula(void **state)
     }
 }
 
+/* A document of mean length that has each word once scores what is said to be the whole. */
+static void the_whole(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"one two three", "four five one", "six seven eight"};
+    fv_bm25 index;
+    float scores[3], whole;
+    fv_bm25_init(&index, 1.2, 0.75);
+    for (uint32_t i = 0; i < 3; i++) assert_int_equal(fv_bm25_add(&index, i, texts[i], strlen(texts[i]), &terms, NULL), FV_OK);
+    assert_int_equal(fv_bm25_scores(&index, scores, &whole, "two one", 7, &terms, NULL), FV_OK);
+    assert_true(fabsf(scores[0] - whole) < 1e-6f * whole && scores[1] > 0 && scores[1] < whole);
+    assert_int_equal(fv_bm25_scores(&index, scores, &whole, "two nine", 8, &terms, NULL), FV_OK);
+    assert_true(scores[0] > 0 && fabs(whole - scores[0] - log(1 + 3.5 / 0.5)) < 1e-6);
+    assert_int_equal(fv_bm25_scores(&index, scores, &whole, "", 0, &terms, NULL), FV_OK);
+    assert_true(whole == 0);
+    fv_bm25_release(&index);
+}
+
 /* Two characters that stand together, and a single one. */
 static void chinese(void **state)
 {
@@ -180,9 +198,9 @@ static void chinese(void **state)
     float scores[4];
     fv_bm25_init(&index, 1.2, 0.75);
     for (uint32_t i = 0; i < 4; i++) assert_int_equal(fv_bm25_add(&index, i, texts[i], strlen(texts[i]), &terms, NULL), FV_OK);
-    assert_int_equal(fv_bm25_scores(&index, scores, "包裹", 6, &terms, NULL), FV_OK);
+    assert_int_equal(fv_bm25_scores(&index, scores, NULL, "包裹", 6, &terms, NULL), FV_OK);
     assert_true(scores[0] > 0 && scores[1] == 0 && scores[2] == 0 && scores[3] == 0);
-    assert_int_equal(fv_bm25_scores(&index, scores, "包", 3, &terms, NULL), FV_OK);
+    assert_int_equal(fv_bm25_scores(&index, scores, NULL, "包", 3, &terms, NULL), FV_OK);
     assert_true(scores[0] > 0 && scores[1] > 0 && scores[2] > 0 && scores[3] == 0);
     fv_bm25_release(&index);
 }
@@ -266,7 +284,7 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lists_do_not_touch), cmocka_unit_test(as_the_formula), cmocka_unit_test(chinese),
+        cmocka_unit_test(lists_do_not_touch), cmocka_unit_test(as_the_formula), cmocka_unit_test(the_whole), cmocka_unit_test(chinese),
         cmocka_unit_test(memory_is_bounded), cmocka_unit_test(all_or_nothing), cmocka_unit_test(too_many),
     };
     return cmocka_run_group_tests(tests, NULL, teardown);
