@@ -355,8 +355,6 @@ typedef struct fv_embed_options {
 } fv_embed_options;
 
 FV_API void fv_embed_options_init(fv_embed_options *options);
-/* The text of the model's prompt of that name, or NULL: there is none. For asking and being found there are often "query" and "document". Lives as long as the model. */
-FV_API const char *fv_model_prompt(const fv_model *model, const char *name);
 /* Numbers of a text's vector; 0 for a translator. */
 FV_API int fv_model_embedding_size(const fv_model *model);
 /* The text of the prompt of that name, or for NULL of the one that the model itself puts before every text; "" if it names none.

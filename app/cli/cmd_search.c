@@ -17,6 +17,7 @@
 
 struct args {
     cli_common common;
+    fv_session_options session; /* of both models */
     const char *model, *docs, *file, *reranker, *doc_text, *doc_id;
     int top, candidates;
     bool words, hybrid;
@@ -37,6 +38,7 @@ static const cli_option options[] = {
     {"hybrid", NULL, "find by meaning and by words at once", AT(hybrid)},
     {"rerank", "MODEL", "a cross-encoder that ranks the best again", AT(reranker)},
     {"candidates", "N", "with --rerank: how many are ranked again, 50 if not given", AT(candidates), .low = 1, .high = 1e4},
+    {"precision", "float32|bf16|int8|model", "what products round their numbers to; model: as its weights are stored", AT(session.products)},
     {"doc-text", "COL", "column of a document's text, which makes any input a table; a,b joins two with a line break", AT(doc_text)},
     {"doc-id", "COL", "column of a document's name; its number if not given", AT(doc_id)},
     {"text", "COL", "column of the query, which makes FILE a table", AT(rows.text)},
@@ -47,6 +49,7 @@ static const cli_option options[] = {
 static void init(void *user)
 {
     struct args *args = user;
+    fv_session_options_init(&args->session);
     args->file = "-";
     args->top = 10;
     args->candidates = 50;
@@ -90,9 +93,9 @@ static void choose_prompts(struct searcher *s, const fv_model *model)
     fv_embed_options_init(&s->as_query);
     s->as_query.unit = FV_UNIT_YES;
     s->as_document = s->as_query;
-    if (fv_model_prompt(model, "query")) s->as_query.prompt_name = "query";
+    if (fv_model_prompt(model, "query", NULL)) s->as_query.prompt_name = "query";
     for (size_t i = 0; i < FV_COUNT(names) && !s->as_document.prompt_name; i++)
-        if (fv_model_prompt(model, names[i])) s->as_document.prompt_name = names[i];
+        if (fv_model_prompt(model, names[i], NULL)) s->as_document.prompt_name = names[i];
 }
 
 /* ---- Documents ---- */
@@ -188,7 +191,7 @@ static fv_status open_reranker(struct searcher *s, fv_err *err)
 {
     const char *folder = s->args->reranker;
     s->rerank_model = fv_model_open(folder, err);
-    if (s->rerank_model) s->reranker = fv_session_new(s->rerank_model, NULL, err);
+    if (s->rerank_model) s->reranker = fv_session_new(s->rerank_model, &s->args->session, err);
     if (!s->reranker) return err->status;
     int labels = fv_session_n_labels(s->reranker);
     fv_labels kind = fv_session_labels(s->reranker);
@@ -378,7 +381,7 @@ static fv_status run(void *user, fv_err *err)
         return FV_FAIL(err, FV_E_ARGUMENT, "documents and queries cannot both come from stdin; name a file for one of them");
     if (args->reranker && args->candidates > s.found) s.found = args->candidates;
     cli_answers answers = {
-        .model = args->words ? NULL : args->model, .file = args->file, .rows = &args->rows, .quiet = args->common.quiet,
+        .model = args->words ? NULL : args->model, .session = &args->session, .file = args->file, .rows = &args->rows, .quiet = args->common.quiet,
         .long_texts = "only their beginnings were looked at for meaning", .begin = begin, .answer = answer, .user = &s,
     };
     fv_status status = cli_answer_all(&answers, err);

@@ -11,8 +11,6 @@ int fv_model_embedding_size(const fv_model *m) { return m->net.translator ? 0 : 
 
 /* ---- Prompts ---- */
 
-const char *fv_model_prompt(const fv_model *m, const char *name) { return json_string_value(json_object_get(m->sentence.prompts, name)); }
-
 static fv_status no_prompt(const fv_model *m, const char *name, fv_err *err)
 {
     fv_buf names = {0};
