@@ -90,6 +90,10 @@ typedef struct fv_columns {
     bool label_optional; /* a file without the label column is fine */
     bool skip_bad;       /* count bad rows instead of failing at the first */
     bool tell_bad;       /* with skip_bad: fv_reader_next says 2 where one stood */
+    /* Of rows that vectors are learnt from or judged by. Default NULL and false. */
+    const char *negative; /* a text that is farther from the text than text2 is */
+    const char *grade;    /* how right text2 is for the text: 0 wrong, the larger the better */
+    bool text2_optional, negative_optional, grade_optional; /* a file without that column is fine */
 } fv_columns;
 
 FV_API void fv_columns_init(fv_columns *columns);
@@ -99,6 +103,8 @@ typedef struct fv_row {
     const char *text, *text2, *label; /* NULL where there is none */
     size_t text_len, text2_len, label_len;
     int64_t line;                     /* 1 is the file's first line */
+    const char *negative, *grade;     /* as label */
+    size_t negative_len, grade_len;
 } fv_row;
 
 typedef struct fv_reader fv_reader;

@@ -32,9 +32,14 @@ typedef struct fv_example {
     int32_t label;            /* FV_LABELS_SINGLE: index, or -1 if unknown or not read */
     const int32_t *labels;    /* FV_LABELS_MULTI: sorted indices; FV_LABELS_TAGS: one for each word, -1 if unknown */
     int32_t n_labels;         /* of these two; for the others 1, or 0 if the row has no label */
-    double value;             /* FV_LABELS_REGRESSION; NaN if the row has no label */
+    double value;             /* FV_LABELS_REGRESSION; FV_LABELS_VECTOR: the grade, else the label; NaN if the row has none */
     int64_t line;
+    const char *negative;     /* FV_LABELS_VECTOR: or NULL */
+    uint32_t negative_len;
 } fv_example;
+
+/* What the rows of FV_LABELS_VECTOR have beside their text, all the same. */
+enum { FV_HAS_TEXT2 = 1, FV_HAS_NEGATIVE = 2, FV_HAS_LABEL = 4, FV_HAS_GRADE = 8 };
 
 typedef struct fv_dataset {
     fv_example *rows;
@@ -45,6 +50,7 @@ typedef struct fv_dataset {
     char skipped_files_first[256];
     char unknown_first[256];  /* "valid.tsv:17: label "x" never occurs in training" */
     char hash[65];            /* SHA-256 of the rows as read (text, text2, label, each with its length) */
+    unsigned has;             /* FV_LABELS_VECTOR: FV_HAS_… */
     fv_arena arena;
 } fv_dataset;
 
@@ -52,7 +58,8 @@ typedef struct fv_dataset {
  * whose files of texts make one set (files.h; .txt and .md are plain text, parted by blank lines). With `grow` new labels join
  * the label set; otherwise an unknown one makes the row's label -1 (for several labels: it is left
  * out) and is counted in `unknown`. Errors name file, line and field: no rows at all, an empty label,
- * a regression value that is no finite number, not as many tags as words. An empty text is fine. */
+ * a regression value that is no finite number, not as many tags as words. An empty text is fine, but
+ * for pairs and for vectors; with grades it means that text2 is a document that nobody asks for. */
 fv_status fv_dataset_load(fv_dataset *set, const char *path, const fv_columns *columns, fv_labels kind, fv_label_set *labels, bool grow, fv_err *err);
 /* Sorts the label set by bytes and renumbers the rows: the model's label order no longer depends on row order. */
 fv_status fv_dataset_sort_labels(fv_dataset *set, fv_labels kind, fv_label_set *labels, fv_err *err);

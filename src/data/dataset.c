@@ -244,11 +244,47 @@ static int take_number(loader *l, const fv_row *row, fv_example *example, fv_err
     return bad_row(l, row, what, err);
 }
 
+/* ---- Rows of vectors ---- */
+
+static unsigned fields_of(const fv_row *row)
+{
+    return (row->text2 ? FV_HAS_TEXT2 : 0u) | (row->negative ? FV_HAS_NEGATIVE : 0u) | (row->grade ? FV_HAS_GRADE : row->label ? FV_HAS_LABEL : 0u);
+}
+
+static int wrong_fields(const loader *l, const fv_row *row, unsigned has, fv_err *err)
+{
+    static const char *const names[] = {"text2", "negative", "label", "grade"};
+    char what[120];
+    int i = 0;
+    while (!((has ^ l->set->has) >> i & 1)) i++;
+    bool lacks = l->set->has >> i & 1;
+    snprintf(what, sizeof what, "%s %s, and the rows before it have %s; expected the same fields in all rows", lacks ? "no" : "a", names[i], lacks ? "one" : "none");
+    return bad_row(l, row, what, err);
+}
+
+/* The first row says what the others are to have. */
+static int take_vector_row(loader *l, const fv_row *row, fv_example *example, fv_err *err)
+{
+    unsigned has = fields_of(row);
+    bool lone = (has & FV_HAS_GRADE) && row->text_len == 0; /* a document that nobody asks for */
+    if ((row->text_len == 0 && !lone) || (row->text2 && row->text2_len == 0) || (row->negative && row->negative_len == 0)) return bad_row(l, row, "a text is empty; expected some in all", err);
+    if (l->set->n > 0 && has != l->set->has) return wrong_fields(l, row, has, err);
+    fv_row number = *row;
+    if (row->grade) number.label = row->grade, number.label_len = row->grade_len;
+    if (number.label && !(lone && number.label_len == 0)) {
+        int rc = take_number(l, &number, example, err);
+        if (rc != FV_OK) return rc;
+    }
+    l->set->has = has;
+    return FV_OK;
+}
+
 /* FV_OK, BAD or a status. */
 static int take_label(loader *l, const fv_row *row, fv_example *example, fv_err *err)
 {
     example->label = -1;
     example->value = NAN;
+    if (l->kind == FV_LABELS_VECTOR) return take_vector_row(l, row, example, err);
     if (!row->label) return FV_OK;
     if (l->kind == FV_LABELS_MULTI) return take_several(l, row, example, err);
     if (l->kind == FV_LABELS_TAGS) return take_tags(l, row, example, err);
@@ -263,9 +299,11 @@ static fv_status take_texts(fv_dataset *set, const fv_row *row, fv_example *exam
 {
     example->text = fv_arena_strndup(&set->arena, row->text, row->text_len, err);
     example->text2 = row->text2 ? fv_arena_strndup(&set->arena, row->text2, row->text2_len, err) : NULL;
-    if (!example->text || (row->text2 && !example->text2)) return FV_E_MEMORY;
+    example->negative = row->negative ? fv_arena_strndup(&set->arena, row->negative, row->negative_len, err) : NULL;
+    if (!example->text || (row->text2 && !example->text2) || (row->negative && !example->negative)) return FV_E_MEMORY;
     example->text_len = (uint32_t)row->text_len;
     example->text2_len = (uint32_t)row->text2_len;
+    example->negative_len = (uint32_t)row->negative_len;
     return FV_OK;
 }
 
@@ -287,6 +325,9 @@ static int take_row(loader *l, const fv_row *given, fv_err *err)
     hash_field(&l->hash, row->text, row->text_len);
     hash_field(&l->hash, row->text2, row->text2_len);
     hash_field(&l->hash, row->label, row->label_len);
+    if (l->kind != FV_LABELS_VECTOR) return FV_OK;
+    hash_field(&l->hash, row->negative, row->negative_len);
+    hash_field(&l->hash, row->grade, row->grade_len);
     return FV_OK;
 }
 
@@ -492,7 +533,7 @@ static size_t choose_held(keyed *keys, size_t n, size_t wanted)
 static fv_status copy_example(fv_dataset *to, const fv_example *from, fv_err *err)
 {
     fv_example row = *from;
-    const fv_row texts = {.text = from->text, .text_len = from->text_len, .text2 = from->text2, .text2_len = from->text2_len};
+    const fv_row texts = {.text = from->text, .text_len = from->text_len, .text2 = from->text2, .text2_len = from->text2_len, .negative = from->negative, .negative_len = from->negative_len};
     fv_status status = take_texts(to, &texts, &row, err);
     if (status != FV_OK) return status;
     if (from->labels) status = keep_labels(to, &row, from->labels, (size_t)from->n_labels, err);
@@ -512,6 +553,7 @@ static fv_status move_held(fv_dataset *set, fv_dataset *held, const keyed *keys,
         if (!keys[i].held) set->rows[kept++] = set->rows[i];
     set->n = kept;
     memcpy(held->hash, set->hash, sizeof held->hash);
+    held->has = set->has;
 done:
     return status;
 }

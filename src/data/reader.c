@@ -145,30 +145,33 @@ static fv_status add_texts(fv_reader *r, char *names, fv_err *err)
     return FV_OK;
 }
 
-/* Copies the names into one block, each behind the last. */
+/* A copy of the name, behind those that are there. */
+static char *copy_name(char **at, const char *name)
+{
+    size_t bytes = strlen(name) + 1;
+    char *copy = memcpy(*at, name, bytes);
+    *at += bytes;
+    return copy;
+}
+
 static fv_status copy_wants(fv_reader *r, const fv_columns *c, fv_err *err)
 {
-    fv_status status = FV_OK;
-    const char *text2 = c->text2 ? c->text2 : "", *label = c->label ? c->label : "";
-    size_t text_bytes = strlen(c->text) + 1, text2_bytes = strlen(text2) + 1, label_bytes = strlen(label) + 1;
-    r->names = fv_alloc(text_bytes + text2_bytes + label_bytes, err);
+    const struct { const char *name, *option; int *place; bool is_label, optional; } others[] = {
+        {c->text2, "--text2", &r->text2, false, c->text2_optional}, {c->negative, "--negative", &r->negative, false, c->negative_optional},
+        {c->label, "--label", &r->label, true, c->label_optional}, {c->grade, "--grade", &r->grade, true, c->grade_optional},
+    };
+    size_t bytes = strlen(c->text) + 1;
+    for (size_t i = 0; i < FV_COUNT(others); i++) bytes += others[i].name ? strlen(others[i].name) + 1 : 0;
+    char *at = r->names = fv_alloc(bytes, err);
     if (!r->names) return FV_E_MEMORY;
-    memcpy(r->names, c->text, text_bytes);
-    memcpy(r->names + text_bytes, text2, text2_bytes);
-    memcpy(r->names + text_bytes + text2_bytes, label, label_bytes);
-    r->text2 = r->label = -1;
-    FV_TRY(add_texts(r, r->names, err));
-    if (c->text2) {
-        r->text2 = r->n_wants;
-        FV_TRY(add_want(r, r->names + text_bytes, "--text2", err));
+    fv_status status = add_texts(r, copy_name(&at, c->text), err);
+    for (size_t i = 0; i < FV_COUNT(others) && status == FV_OK; i++) {
+        *others[i].place = others[i].name ? r->n_wants : -1;
+        if (!others[i].name) continue;
+        status = add_want(r, copy_name(&at, others[i].name), others[i].option, err);
+        r->wants[*others[i].place].is_label = others[i].is_label;
+        r->wants[*others[i].place].optional = others[i].optional;
     }
-    if (c->label) {
-        r->label = r->n_wants;
-        FV_TRY(add_want(r, r->names + text_bytes + text2_bytes, "--label", err));
-        r->wants[r->label].is_label = true;
-        r->wants[r->label].optional = c->label_optional;
-    }
-done:
     return status;
 }
 
@@ -228,6 +231,13 @@ static fv_status join_texts(fv_reader *r, fv_err *err)
     return FV_OK;
 }
 
+static void take(const fv_reader *r, int place, const char **value, size_t *len)
+{
+    if (place < 0 || !r->wants[place].value) return;
+    *value = r->wants[place].value;
+    *len = r->wants[place].len;
+}
+
 static int give_row(fv_reader *r, fv_row *row, fv_err *err)
 {
     *row = (fv_row){.text = r->wants[0].value, .text_len = r->wants[0].len, .line = r->at_line};
@@ -237,14 +247,10 @@ static int give_row(fv_reader *r, fv_row *row, fv_err *err)
         row->text = r->text.data;
         row->text_len = r->text.len;
     }
-    if (r->text2 >= 0) {
-        row->text2 = r->wants[r->text2].value;
-        row->text2_len = r->wants[r->text2].len;
-    }
-    if (r->label >= 0 && r->wants[r->label].value) {
-        row->label = r->wants[r->label].value;
-        row->label_len = r->wants[r->label].len;
-    }
+    take(r, r->text2, &row->text2, &row->text2_len);
+    take(r, r->negative, &row->negative, &row->negative_len);
+    take(r, r->label, &row->label, &row->label_len);
+    take(r, r->grade, &row->grade, &row->grade_len);
     return 1;
 }
 

@@ -35,8 +35,9 @@ struct fv_reader {
     fv_lines lines;
     const fv_format *format;
     char *path, *names;                /* copies; wants point into names */
-    fv_want wants[FV_TEXT_COLUMNS + 2];/* the parts of the text, then the second text, then the label */
-    int n_wants, n_text, text2, label; /* text2, label: places in wants, or -1 */
+    fv_want wants[FV_TEXT_COLUMNS + 4];/* the parts of the text, then the others */
+    int n_wants, n_text;
+    int text2, negative, label, grade; /* places in wants, or -1 */
     bool skip_bad, tell_bad;
     int64_t at_line;                   /* where an error of this row is */
     fv_buf text;                       /* several columns joined */

@@ -80,16 +80,27 @@ static void finish(float *to, const float *from, int dim, bool unit)
     for (int i = 0; i < dim; i++) to[i] = unit ? (float)((double)from[i] * scale) : from[i];
 }
 
-static fv_status run_batch(fv_session *s, const fv_batch *batch, int dim, bool unit, float *out, fv_err *err)
+static fv_status run_batch(const fv_encoder *encoder, const fv_sentence *sentence, fv_graph *graph, const fv_batch *batch, int dim, bool unit, float *out, fv_err *err)
 {
-    const fv_model *m = s->model;
-    fv_graph_reset(s->graph, false);
-    fv_tensor *x = fv_sentence_build(&m->sentence, s->graph, fv_encoder_build(&m->net.encoder, s->graph, batch), batch);
-    fv_status status = fv_graph_plan(s->graph, x, err);
+    fv_graph_reset(graph, false);
+    fv_tensor *x = fv_sentence_build(sentence, graph, fv_encoder_build(encoder, graph, batch), batch);
+    fv_status status = fv_graph_plan(graph, x, err);
     if (status != FV_OK) return status;
-    fv_graph_forward(s->graph, 0);
+    fv_graph_forward(graph, 0);
     for (int32_t b = 0; b < batch->B; b++) finish(out + (size_t)batch->rows[b] * (size_t)dim, x->data + b * x->stride, dim, unit);
     return FV_OK;
+}
+
+fv_status fv_infer_vectors(const fv_encoder *encoder, const fv_sentence *sentence, fv_graph *graph, fv_sampler *sampler, int dim, bool unit, float *out, fv_err *err)
+{
+    fv_status status = FV_OK;
+    fv_sampler_plan(sampler, -1);
+    for (size_t i = 0; i < sampler->n_batches && status == FV_OK; i++) {
+        fv_batch batch;
+        fv_sampler_get(sampler, i, &batch);
+        status = run_batch(encoder, sentence, graph, &batch, dim, unit, out, err);
+    }
+    return status;
 }
 
 static fv_status embed_texts(fv_session *s, const fv_text *texts, size_t n, int dim, bool unit, float *out, fv_err *err)
@@ -100,12 +111,7 @@ static fv_status embed_texts(fv_session *s, const fv_text *texts, size_t n, int 
     fv_sampler sampler = {0};
     FV_TRY(fv_prepare_rows(&rows, m->tokenizer, m->max_len, texts, n, &s->encoding, &s->cut, err));
     FV_TRY(fv_sampler_init(&sampler, &rows, s->batch_tokens, 0, err));
-    fv_sampler_plan(&sampler, -1);
-    for (size_t i = 0; i < sampler.n_batches; i++) {
-        fv_batch batch;
-        fv_sampler_get(&sampler, i, &batch);
-        FV_TRY(run_batch(s, &batch, dim, unit, out, err));
-    }
+    FV_TRY(fv_infer_vectors(&m->net.encoder, &m->sentence, s->graph, &sampler, dim, unit, out, err));
 done:
     fv_sampler_release(&sampler);
     fv_token_rows_release(&rows);

@@ -7,7 +7,7 @@
  *   prepare.c   texts to rows, cut to the model's length, and to features
  *   session.c   rows to scores
  *   foreign.c   what a folder answers that another program wrote
- *   sentence.c  folders of sentence-transformers (sentence.h); embed.c: texts to vectors through them
+ *   sentence.c  folders of sentence-transformers (sentence.h), sentence_save.c writes them; embed.c: texts to vectors through them
  *   translate.c texts to texts: parts, search (search.h), words and their attention (align.h); decoder.c is the model behind the search
  *   words.c     texts to rows in which every word has its token (words.h); tag.c: those to tags
  */
@@ -116,6 +116,8 @@ typedef int (*fv_infer_progress)(void *user, size_t batches, size_t of);
 /* Logits [n, outputs] of all rows that the sampler has, in row order. Plans a graph without training.
  * progress may be NULL. */
 fv_status fv_infer_rows(const fv_network *net, const fv_head *head, fv_graph *graph, fv_sampler *sampler, const fv_feature_rows *features, float *logits, fv_infer_progress progress, void *user, fv_err *err);
+/* The first `dim` numbers of the vectors of all rows that the sampler has, [n, dim] in row order; of length 1 if `unit`. */
+fv_status fv_infer_vectors(const fv_encoder *encoder, const fv_sentence *sentence, fv_graph *graph, fv_sampler *sampler, int dim, bool unit, float *out, fv_err *err);
 /* Logits [n, outputs] of texts. */
 fv_status fv_session_logits(fv_session *session, const fv_text *texts, size_t n, float *logits, fv_infer_progress progress, void *user, fv_err *err);
 /* In place: softmax, sigmoid, or nothing, by kind. */

@@ -46,6 +46,10 @@ void fv_sentence_release(fv_sentence *sentence);
 int fv_sentence_size(const fv_sentence *sentence, const fv_encoder_config *encoder);
 /* Hidden states [N, width] to vectors [B, size], not yet of unit length. */
 fv_tensor *fv_sentence_build(const fv_sentence *sentence, fv_graph *g, fv_tensor *hidden, const fv_batch *batch);
+/* What makes a folder with a Transformer's files one of sentence-transformers: file i of it, NULL past the last, and what stands
+ * in it (a new reference; NULL with err set when out of memory). sentence_save.c. */
+const char *fv_sentence_file(int i);
+json_t *fv_sentence_file_json(int i, const fv_sentence *sentence, int width, fv_err *err);
 const char *fv_pooling_name(fv_pooling pooling); /* "cls" | "mean" | "max" | … */
 
 #endif
