@@ -183,6 +183,7 @@ typedef enum fv_task {
     FV_TASK_MLM,      /* words that are missing, from those around them (Devlin et al. 2019): to start others from */
     FV_TASK_MULTI,    /* several of the first two at once: one body, a head for each */
     FV_TASK_TRANSLATE, /* a text to another text: an encoder–decoder (Vaswani et al. 2017) */
+    FV_TASK_EMBED,    /* texts to vectors, near where the texts belong together (Reimers & Gurevych 2019) */
 } fv_task;
 
 /* What a label is. */
@@ -222,6 +223,8 @@ typedef struct fv_event {
     double value;
     bool best;                  /* the best validation so far, and kept */
 } fv_event;
+
+enum { FV_MAX_DIMS = 7 };
 
 /* Progress. Returning nonzero stops cleanly: a checkpoint is written and the call returns
  * FV_E_STOPPED. Called from the thread that called the library. */
@@ -282,6 +285,21 @@ typedef struct fv_train_options {
     bool mask_pieces;                 /* FV_TASK_MLM: hide each token for itself, not whole words and runs of Chinese characters */
     fv_products products;
     uint64_t seed;
+
+    /* FV_TASK_EMBED. What a row teaches, its columns say (text2, negative and label are looked for by these names unless
+     * `columns` has others):
+     *   text, text2             the two belong together, and nothing else of the batch to either   loss "contrast"
+     *   text, text2, negative   the same, and the last not to any text of the batch                "contrast"; "triplet": not to this one
+     *   text, text2, label      how alike they are                                                 "cosent": in the right order; "cosine": so much
+     *   with `teacher`: text    the vector that the teacher gives it                               "teacher"
+     *   text, text2             the same for both, that of text: text2 may be of another language (Reimers & Gurevych 2020)
+     * Pooling is "mean" unless `from` or `pooling` says otherwise. */
+    const char *loss;                 /* NULL: the first one above */
+    const char *teacher;              /* a model folder. Where the sizes of the vectors differ, the teacher's are turned so that their first
+                                         numbers say most, and cut; turn.safetensors in `out` has by which matrix */
+    int dims[FV_MAX_DIMS];            /* the first so many numbers are to do alone, too (Kusupati et al. 2022); 0 ends the list */
+    double scale;                     /* of cosines, for "contrast" and "cosent"; default 20 */
+    double margin;                    /* of cosines, for "triplet"; default 0.1 */
 
     bool resume;                      /* go on from the checkpoint in `out`, if there is one */
     double checkpoint_seconds;        /* between checkpoints; default 60, 0: after every step */
@@ -644,7 +662,7 @@ FV_API fv_status fv_matched_words(const char *query, size_t query_len, const cha
 
 /* A headline figure with a bootstrap interval (percentile, 95 %, 1,000 resamples of rows). */
 typedef struct fv_metric {
-    const char *name; /* accuracy, macro_f1, micro_f1, ece, loss | r2, mse, pearson | loss, perplexity | accuracy, precision, recall, f1, loss | bleu, bleu_lc, chrf, loss, perplexity */
+    const char *name; /* accuracy, macro_f1, micro_f1, ece, loss | r2, mse, pearson | loss, perplexity | accuracy, precision, recall, f1, loss | bleu, bleu_lc, chrf, loss, perplexity | mrr, ndcg10, recall1, recall10 | spearman, pearson, auc | cosine */
     double value, low, high;
 } fv_metric;
 
@@ -675,6 +693,8 @@ typedef struct fv_eval_options {
     fv_columns columns;
     uint64_t seed; /* of the bootstrap, and of which words are hidden */
     int beam;      /* of a translator; 0: fv_translate's default */
+    int dim;       /* of vectors: the first so many numbers; 0: all */
+    bool own;      /* of vectors: a text ranks only the text2s that stand in rows with it, not those of the whole file */
     const char *bleu_words; /* what BLEU counts as a word, as sacreBLEU's --tokenize: "13a", "intl", "zh", "char", "none"; NULL: by the script */
     fv_on_event on_event;
     void *on_event_user;

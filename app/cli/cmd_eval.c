@@ -31,6 +31,9 @@ static const cli_option options[] = {
     {"text", "COL", "column of the text; a,b joins two with a line break", AT(o.columns.text)},
     {"text2", "COL", "column of the second text of a pair", AT(o.columns.text2)},
     {"label", "COL", "column of the label", AT(o.columns.label)},
+    {"grade", "COL", "vectors: column of how right text2 is for text, 0: wrong; grade if not given", AT(o.columns.grade)},
+    {"dims", "N", "vectors: the first N numbers alone", AT(o.dim), .low = 1, .high = 65536},
+    {"own", NULL, "vectors: a text ranks only the text2s that stand in rows with it, not those of the whole file", AT(o.own)},
     {"src", "COL", "translate: column of the text; src if not given", AT(src)},
     {"tgt", "COL", "translate: column of a person's translation; tgt if not given", AT(tgt)},
     {"beam", "N", "translate: hypotheses kept while searching", AT(o.beam), .low = 1, .high = 1000},
@@ -233,6 +236,7 @@ static const char *const examples[] = {
     "fovea eval models/shop test.tsv",
     "fovea eval models/shop test.tsv --json",
     "fovea eval models/en-de test.tsv --src en --tgt de",
+    "fovea eval models/faq test.tsv --text question --text2 answer",
     NULL,
 };
 
@@ -246,7 +250,13 @@ const cli_command cli_eval = {
             "ones each time. Of a model that tags words (train tag) the accuracy of words, and precision, recall and F1 of the spans that "
             "tags spell, which labels then lists by type.\n\n"
             "Of a translator loss and perplexity of the translations in the file, and BLEU (bleu_lc: in lower case) and chrF of its own, "
-            "which are sacreBLEU's figures for the same texts; below them their signatures.",
+            "which are sacreBLEU's figures for the same texts; below them their signatures.\n\n"
+            "Of a model that makes vectors (train embed, or a folder of sentence-transformers), by the file's columns:\n"
+            "  text, text2         all text2s of the file are ranked by their cosine to each text; those of its rows are right. mrr, ndcg10, "
+            "recall1 and recall10 (of the right ones, or of ten)\n"
+            "  text, text2, grade  the same; a grade of 0 is wrong, and the larger the better counts for ndcg10. A row whose text is empty only "
+            "adds its text2 to those that are ranked\n"
+            "  text, text2, label  how well cosines agree with labels: spearman, pearson, and auc where labels are 0 and 1",
     .examples = examples,
     .operands = operands, .n_operands = FV_COUNT(operands),
     .options = options, .n_options = FV_COUNT(options),

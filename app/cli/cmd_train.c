@@ -15,7 +15,7 @@
 struct args {
     cli_common common;
     unsigned task, precision;
-    const char *src, *tgt;
+    const char *src, *tgt, *dims;
     bool multi_label, regression, no_wide;
     fv_train_options o;
 };
@@ -23,10 +23,10 @@ struct args {
 #define AT(field) CLI_FIELD(struct args, field)
 #define HEADING(text) {.help = text}
 
-static const fv_task tasks[] = {FV_TASK_CLASSIFY, FV_TASK_TAG, FV_TASK_MLM, FV_TASK_MULTI, FV_TASK_TRANSLATE}; /* as TASK lists them */
+static const fv_task tasks[] = {FV_TASK_CLASSIFY, FV_TASK_TAG, FV_TASK_MLM, FV_TASK_MULTI, FV_TASK_TRANSLATE, FV_TASK_EMBED}; /* as TASK lists them */
 
 static const cli_option operands[] = {
-    {"TASK", "classify|tag|mlm|multi|translate", "what to learn", AT(task), .needed = true},
+    {"TASK", "classify|tag|mlm|multi|translate|embed", "what to learn", AT(task), .needed = true},
 };
 
 static const cli_option options[] = {
@@ -43,6 +43,7 @@ static const cli_option options[] = {
     {"label", "COL", "column of the label, for tag of the tags", AT(o.columns.label)},
     {"src", "COL", "translate: column of the text to translate; src if not given", AT(src)},
     {"tgt", "COL", "translate: column of its translation; tgt if not given", AT(tgt)},
+    {"negative", "COL", "embed: column of a text that is farther from the text than text2 is; negative if not given", AT(o.columns.negative)},
     {"multi-label", NULL, "a row has any number of labels, separated by commas", AT(multi_label)},
     {"regression", NULL, "the label is a number", AT(regression)},
     {"skip-bad", NULL, "leave out bad rows, and count them, instead of failing at the first", AT(o.columns.skip_bad)},
@@ -55,7 +56,7 @@ static const cli_option options[] = {
     {"ffn", "N", "width between the two layers after attention; the preset's if not given", AT(o.ffn), .low = 1, .high = 1048576},
     {"max-len", "N", "tokens of a text at most, the rest is cut; the preset's if not given", AT(o.max_len), .low = 3, .high = 1048576},
     {"vocab", "N", "entries of the vocabulary; the preset's if not given", AT(o.vocab), .low = 261, .high = 4000000},
-    {"pooling", "cls|mean|max", "how token vectors become one; cls if not given, or what --from does", AT(o.pooling)},
+    {"pooling", "cls|mean|max", "how token vectors become one; cls if not given, for embed mean, or what --from does", AT(o.pooling)},
     {"pre-norm", NULL, "normalise before each block instead of after it", AT(o.pre_norm)},
     {"relu", NULL, "ReLU instead of GELU", AT(o.relu)},
     {"positions", "learned|sinusoidal|rotary|relative", "how a token's place is told; sinusoidal if not given for translate, which alone takes the last two, else learned", AT(o.positions)},
@@ -65,6 +66,12 @@ static const cli_option options[] = {
     {"untied", NULL, "translate: an output matrix of its own instead of the embeddings", AT(o.untied)},
     {"article-attention", NULL, "activated keys and values, queries by a feed-forward pair, what was attended to beside the hidden state", AT(o.article_attention)},
     {"no-wide", NULL, "the Transformer answers alone: n-grams only teach it, on four texts for each row, its own and changed copies", AT(no_wide)},
+    HEADING("Vectors (embed)"),
+    {"loss", "contrast|cosent|cosine|triplet|teacher", "what rows teach; by their columns if not given", AT(o.loss)},
+    {"teacher", "MODEL", "draw vectors to those of this model", AT(o.teacher)},
+    {"dims", "N,N,…", "the first N numbers of a vector are to do alone, too", AT(dims)},
+    {"scale", "X", "what cosines are multiplied by in contrast and cosent", AT(o.scale), .low = 1e-3, .high = 1e3},
+    {"margin", "X", "by how much text2's cosine is to lie above the negative's in triplet", AT(o.margin), .low = 0, .high = 2},
     HEADING("How long"),
     {"epochs", "N", "passes over the data; 30 if no other bound is given, 7 with --no-wide, 6 with --from", AT(o.epochs), .low = 0, .high = 1e6},
     {"steps", "N", "steps, instead of epochs; what equal bits are promised for", AT(o.steps), .low = 0, .high = 1e12},
@@ -236,6 +243,23 @@ static fv_status show_summary(const struct args *args, fv_err *err)
     return status;
 }
 
+/* "256,128,64" */
+static fv_status take_dims(struct args *args, fv_err *err)
+{
+    const char *at = args->dims;
+    for (int i = 0; at && *at; i++) {
+        char number[16];
+        int64_t dim;
+        size_t len = strcspn(at, ",");
+        snprintf(number, sizeof number, "%.*s", (int)(len < sizeof number ? len : sizeof number - 1), at);
+        if (i == FV_MAX_DIMS) return FV_FAIL(err, FV_E_ARGUMENT, "--dims has more than %d numbers", FV_MAX_DIMS);
+        if (len >= sizeof number || !fv_parse_int64(number, &dim) || dim < 1 || dim > 65536) return FV_FAIL(err, FV_E_ARGUMENT, "--dims is \"%s\"; expected numbers from 1 to 65536 with a comma between them", args->dims);
+        args->o.dims[i] = (int)dim;
+        at += len + (at[len] == ',');
+    }
+    return FV_OK;
+}
+
 static void take_pair_options(struct args *args)
 {
     args->o.columns.text = args->src ? args->src : "src";
@@ -250,6 +274,7 @@ static fv_status run(void *user, fv_err *err)
     args->o.task = tasks[args->task];
     if (args->o.task == FV_TASK_TRANSLATE) take_pair_options(args);
     else if (args->src || args->tgt) return FV_FAIL(err, FV_E_ARGUMENT, "--src and --tgt name the columns of translate; other tasks take --text and --label");
+    if (take_dims(args, err) != FV_OK) return FV_E_ARGUMENT;
     if (args->multi_label) args->o.labels = FV_LABELS_MULTI;
     if (args->regression) args->o.labels = FV_LABELS_REGRESSION;
     args->o.wide = !args->no_wide;
@@ -276,6 +301,7 @@ static const char *const examples[] = {
     "fovea train mlm --train texts.txt --out models/body",
     "fovea train mlm --train letters/ --from models/all-MiniLM-L6-v2 --out models/body --lr 0.0001 --epochs 3",
     "fovea train classify --train train.tsv --from models/body --out models/shop",
+    "fovea train embed --train faq.tsv --text question --text2 answer --from all-MiniLM-L6-v2 --out models/faq",
     NULL,
 };
 
@@ -297,6 +323,15 @@ const cli_command cli_train = {
             "and .jsonl in it and below, each also as .gz, in the order of their paths, without hidden files and symbolic links. Blank "
             "lines part the texts of .txt and .md there. A file that is no text is an error, or left out and counted with --skip-bad.\n\n"
             "translate learns from pairs of texts, the columns --src and --tgt, and writes a folder that Transformers loads as Marian's.\n\n"
+            "embed learns vectors that lie near each other where texts belong together, and writes a folder of sentence-transformers. What a "
+            "row is, its columns say:\n"
+            "  text, text2            the two belong together, and the other text2s of the batch do not (contrast)\n"
+            "  text, text2, negative  the same, and the last is a wrong one that is hard to tell; or it alone, by a margin (--loss triplet)\n"
+            "  text, text2, label     the label is how alike they are: only the order counts (cosent), or the number (--loss cosine)\n"
+            "  text                   with --teacher MODEL: the vector that this model gives the text\n"
+            "  text, text2            with --teacher MODEL: both get its vector of text; text2 may be a translation\n"
+            "A text is told from the others of its batch, so that --batch-tokens matters; --accumulate adds none. The best epoch is that of "
+            "the highest mrr of text2 for text among the validation rows (cosent, cosine: spearman; --teacher: cosine to its vectors).\n\n"
             "Training from nothing needs some dozens of rows for each label at least. The folder also receives a log (JSON lines), "
             "TensorBoard events, and fovea.json, which `fovea runs` compares.",
     .examples = examples,

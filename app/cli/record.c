@@ -59,6 +59,7 @@ const char *cli_record_main_metric(const json_t *record)
     if (cli_record_at(record, "heads")) return "mean"; /* of the heads' own */
     if (strcmp(kind, "multi") == 0) return "micro_f1";
     if (strcmp(kind, "none") == 0) return "perplexity";
+    if (strcmp(kind, "vector") == 0) return cli_record_at(record, "valid.spearman") ? "spearman" : cli_record_at(record, "valid.cosine") ? "cosine" : "mrr";
     if (strcmp(kind, "tags") == 0 && cli_record_at(record, "valid.f1")) return "f1"; /* of spans */
     return strcmp(kind, "regression") == 0 ? "r2" : "accuracy";
 }
@@ -71,7 +72,7 @@ static bool is_score(const char *metric) { return strncmp(metric, "bleu", 4) == 
 /* Shares of a whole are read as per cent. */
 static bool is_share(const char *metric)
 {
-    static const char *const shares[] = {"accuracy", "ece", "precision", "recall", "f1", "macro_f1", "micro_f1"};
+    static const char *const shares[] = {"accuracy", "ece", "precision", "recall", "f1", "macro_f1", "micro_f1", "recall1", "recall10"};
     for (size_t i = 0; i < FV_COUNT(shares); i++)
         if (strcmp(metric, shares[i]) == 0) return true;
     return false;

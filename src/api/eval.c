@@ -110,10 +110,12 @@ static fv_status evaluate(fv_report *report, fv_session *s, const char *path, co
     fv_pool *pool = fv_pool_shared(err);
     if (!pool) return FV_E_MEMORY;
     if (s->head->kind == FV_LABELS_NONE) columns.label = NULL;
+    if (s->head->kind == FV_LABELS_VECTOR) fv_dataset_vector_columns(&columns);
     FV_TRY(fv_dataset_load(&data, path, &columns, s->head->kind, &s->head->labels, false, err));
     switch (s->head->kind) {
     case FV_LABELS_NONE: FV_TRY(evaluate_hidden(report, s, path, &data, o, pool, err)); break;
     case FV_LABELS_TAGS: FV_TRY(evaluate_words(report, s, &data, o, pool, err)); break;
+    case FV_LABELS_VECTOR: FV_TRY(fv_eval_vectors(report, s, &data, path, o, tell, (void *)(uintptr_t)o, pool, err)); break;
     case FV_LABELS_TEXT: FV_TRY(fv_eval_translator(report, s, &data, o, tell, (void *)(uintptr_t)o, pool, err)); break;
     default: FV_TRY(evaluate_labels(report, s, &data, o, pool, err));
     }

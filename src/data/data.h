@@ -68,6 +68,8 @@ fv_status fv_dataset_sort_labels(fv_dataset *set, fv_labels kind, fv_label_set *
  * hash of the whole file. FV_E_INPUT if there is but one row or one text. */
 fv_status fv_dataset_split(fv_dataset *set, double share, uint64_t seed, fv_dataset *held, fv_err *err);
 void fv_dataset_release(fv_dataset *set);
+/* For FV_LABELS_VECTOR: what is not named is looked for as text2, negative, label and grade, and need not be there. */
+void fv_dataset_vector_columns(fv_columns *columns);
 
 /* Token ids of many texts, back to back. Row i has ids[offsets[i] .. offsets[i+1]). */
 typedef struct fv_token_rows {

@@ -448,6 +448,22 @@ done:
     return status;
 }
 
+static void look_for(const char **name, bool *optional, const char *usual)
+{
+    if (*name) return;
+    *name = usual;
+    *optional = true;
+}
+
+void fv_dataset_vector_columns(fv_columns *c)
+{
+    look_for(&c->text2, &c->text2_optional, "text2");
+    look_for(&c->negative, &c->negative_optional, "negative");
+    look_for(&c->grade, &c->grade_optional, "grade");
+    if (c->label && strcmp(c->label, "label") == 0) c->label_optional = true; /* as fv_columns_init has it: not asked for */
+    look_for(&c->label, &c->label_optional, "label");
+}
+
 void fv_dataset_release(fv_dataset *set)
 {
     fv_free(set->rows);

@@ -12,6 +12,7 @@ enum { MAX_JOBS = 64, MAX_LIST_BYTES = 1 << 20 };
 const fv_objective *fv_objective_of(fv_labels kind)
 {
     if (kind == FV_LABELS_TEXT) return &fv_objective_translate;
+    if (kind == FV_LABELS_VECTOR) return &fv_objective_embed;
     return kind == FV_LABELS_NONE ? &fv_objective_mlm : kind == FV_LABELS_TAGS ? &fv_objective_tag : &fv_objective_classify;
 }
 
@@ -72,6 +73,7 @@ static fv_status load_job(fv_training *t, fv_job *job, fv_err *err)
     else FV_TRY(hold_back(t, job, err));
     if (job->test.path) FV_TRY(load(t, job, &job->test, false, err));
     job->has_test = job->test.path != NULL;
+    if (job->objective->look) FV_TRY(job->objective->look(t, job, err));
     job->head->temperature = 1;
     fv_head_count_outputs(job->head);
 done:
@@ -205,9 +207,10 @@ static fv_status from_options(fv_training *t, fv_err *err)
     fv_status status = make_room(t, 1, err);
     if (status != FV_OK) return status;
     fv_job *job = &t->jobs[0];
-    static const fv_labels kinds[] = {[FV_TASK_TAG] = FV_LABELS_TAGS, [FV_TASK_MLM] = FV_LABELS_NONE, [FV_TASK_TRANSLATE] = FV_LABELS_TEXT};
+    static const fv_labels kinds[] = {[FV_TASK_TAG] = FV_LABELS_TAGS, [FV_TASK_MLM] = FV_LABELS_NONE, [FV_TASK_TRANSLATE] = FV_LABELS_TEXT, [FV_TASK_EMBED] = FV_LABELS_VECTOR};
     job->head->kind = t->recipe.task == FV_TASK_CLASSIFY ? t->recipe.labels : kinds[t->recipe.task];
     if (job->head->kind == FV_LABELS_NONE) job->columns.label = NULL;
+    if (job->head->kind == FV_LABELS_VECTOR) fv_dataset_vector_columns(&job->columns);
     job->train.path = t->o->train;
     job->valid.path = t->o->valid;
     job->test.path = t->o->test;
@@ -237,6 +240,9 @@ static void release_part(fv_part *part)
     fv_dataset_release(&part->data);
     fv_free(part->kinds);
     fv_free(part->logits);
+    fv_judgements_release(&part->judged);
+    fv_free(part->names);
+    fv_free(part->taught);
 }
 
 void fv_job_release(fv_job *job)
@@ -251,4 +257,5 @@ void fv_job_release(fv_job *job)
     fv_lessons_release(&job->lessons);
     fv_masker_release(&job->masker);
     fv_pair_batch_release(&job->pairs);
+    fv_text_batch_release(&job->texts);
 }

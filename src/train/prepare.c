@@ -34,7 +34,7 @@ static fv_status note_hashes(fv_training *t, fv_err *err)
 /* ---- Tokens ---- */
 
 /* The training texts of all jobs, one after the other. */
-typedef struct feed { const fv_training *t; int job; size_t row; bool second; } feed;
+typedef struct feed { const fv_training *t; int job; size_t row; bool second; int part; } feed;
 
 static int next_text(void *user, const char **text, size_t *len, fv_err *err)
 {
@@ -43,11 +43,12 @@ static int next_text(void *user, const char **text, size_t *len, fv_err *err)
     while (f->job < f->t->n_jobs && f->row >= f->t->jobs[f->job].train.data.n) f->job++, f->row = 0;
     if (f->job >= f->t->n_jobs) return 0;
     const fv_example *e = &f->t->jobs[f->job].train.data.rows[f->row];
-    bool second = f->second;
-    if (second || !e->text2) f->row++;
-    f->second = !second && e->text2;
-    *text = second ? e->text2 : e->text;
-    *len = second ? e->text2_len : e->text_len;
+    const char *texts[] = {e->text, e->text2, e->negative};
+    const size_t lens[] = {e->text_len, e->text2_len, e->negative_len};
+    *text = texts[f->part];
+    *len = lens[f->part];
+    do f->part++; while (f->part < 3 && !texts[f->part]);
+    if (f->part == 3) f->part = 0, f->row++;
     return 1;
 }
 
@@ -103,7 +104,7 @@ static fv_status encode_job(fv_training *t, fv_job *job, fv_err *err)
     FV_TRY(job->objective->encode(t, job, &job->valid, false, err));
     if (job->has_test) FV_TRY(job->objective->encode(t, job, &job->test, false, err));
     int64_t cut = job->train.cut + job->valid.cut + job->test.cut;
-    if (cut) fv_training_say(t, "%lld texts have more than %d tokens: %s", (long long)cut, t->pair ? t->recipe.translator.max_len : t->recipe.encoder.max_len, job->objective->splits ? "they take several rows" : "their ends are cut (--max-len)");
+    if (cut) fv_training_say(t, "%lld texts have more than %d tokens: %s", (long long)cut, t->pair ? t->recipe.translator.max_len : t->recipe.task == FV_TASK_EMBED ? t->recipe.embed.max_len : t->recipe.encoder.max_len, job->objective->splits ? "they take several rows" : "their ends are cut (--max-len)");
 done:
     return status;
 }
@@ -186,7 +187,7 @@ static fv_status adopt_architecture(fv_training *t, const fv_model *from, fv_err
     fv_encoder_config config = *theirs;
     config.dropout = t->recipe.encoder.dropout;
     config.attention_dropout = t->recipe.encoder.attention_dropout;
-    if (o->pooling) config.pooling = t->recipe.encoder.pooling;
+    if (o->pooling && o->task != FV_TASK_EMBED) config.pooling = t->recipe.encoder.pooling; /* a vector's is no part of the body */
     t->recipe.encoder = config;
     if (!(t->recipe.lr > 0)) t->recipe.lr = FV_TUNING_LR / config.width;
     return FV_OK;
@@ -268,6 +269,7 @@ fv_status fv_training_prepare(fv_training *t, fv_err *err)
         if (!from) { status = FV_E_FORMAT; goto done; }
         FV_TRY((t->recipe.task == FV_TASK_TRANSLATE ? adopt_translator : adopt_architecture)(t, from, err));
     }
+    if (t->recipe.task == FV_TASK_EMBED) FV_TRY(fv_embed_adopt(t, from, err));
     FV_TRY((t->recipe.task == FV_TASK_TRANSLATE ? make_pair_tokenizer : make_tokenizer)(t, err));
     FV_TRY(encode_all(t, err));
     FV_TRY(make_weights(t, from, err));
@@ -292,6 +294,8 @@ void fv_training_release(fv_training *t)
     fv_free(t->norm_scratch);
     fv_free(t->data_hashes);
     fv_network_release(&t->net);
+    fv_sentence_release(&t->sentence);
+    fv_teacher_close(t->teacher);
     fv_tokenizer_close(t->tokenizer);
     fv_pair_tokenizer_close(t->pair);
     fv_arena_release(&t->arena);

@@ -17,9 +17,10 @@
 #include "train/training.h"
 
 static const char record_name[] = "fovea.json", staging_name[] = ".new";
-static const char *const file_names[] = {"tokenizer.json", "tokenizer_config.json", "config.json", "model.safetensors", FV_SHORTLIST_FILE};
+static const char *const file_names[] = {"tokenizer.json", "tokenizer_config.json", "config.json", "model.safetensors", FV_SHORTLIST_FILE, FV_TURN_FILE};
 
-/* Number i of a model's files: the above, the heads' wide parts, a pair's tokenizers, and last the record that lists them. */
+/* Number i of a model's files: the above, those of sentence-transformers, the heads' wide parts, a pair's tokenizers, and last the
+ * record that lists them. */
 typedef struct file_name { char text[64]; } file_name;
 
 static int n_pair_files(const fv_training *t)
@@ -29,27 +30,44 @@ static int n_pair_files(const fv_training *t)
     return n;
 }
 
-static int n_files(const fv_training *t) { return (int)FV_COUNT(file_names) + t->net.n_heads + n_pair_files(t) + 1; }
+static int n_sentence_files(void)
+{
+    int n = 0;
+    while (fv_sentence_file(n)) n++;
+    return n;
+}
+
+/* What every model has, or may have. */
+static int n_usual_files(void) { return (int)FV_COUNT(file_names) + n_sentence_files(); }
+
+static int n_files(const fv_training *t) { return n_usual_files() + t->net.n_heads + n_pair_files(t) + 1; }
+
+/* NULL: it is none of sentence-transformers'. */
+static const char *sentence_file(int i)
+{
+    int file = i - (int)FV_COUNT(file_names);
+    return file >= 0 && file < n_sentence_files() ? fv_sentence_file(file) : NULL;
+}
 
 static const fv_head *head_of_file(const fv_training *t, int i)
 {
-    int head = i - (int)FV_COUNT(file_names);
+    int head = i - n_usual_files();
     return head >= 0 && head < t->net.n_heads ? &t->net.heads[head] : NULL;
 }
 
 /* NULL: it is none of a pair's. */
 static const char *pair_file(const fv_training *t, int i)
 {
-    int file = i - (int)FV_COUNT(file_names) - t->net.n_heads;
+    int file = i - n_usual_files() - t->net.n_heads;
     return t->pair && file >= 0 ? fv_pair_tokenizer_file(t->pair, file) : NULL;
 }
 
 static file_name name_of_file(const fv_training *t, int i)
 {
     const fv_head *head = head_of_file(t, i);
-    const char *of_pair = pair_file(t, i);
+    const char *of_pair = pair_file(t, i), *of_sentence = sentence_file(i);
     file_name name;
-    snprintf(name.text, sizeof name.text, "%s", head ? fv_wide_file_of(head).name : of_pair ? of_pair : i < (int)FV_COUNT(file_names) ? file_names[i] : record_name);
+    snprintf(name.text, sizeof name.text, "%s", head ? fv_wide_file_of(head).name : of_pair ? of_pair : of_sentence ? of_sentence : i < (int)FV_COUNT(file_names) ? file_names[i] : record_name);
     return name;
 }
 
@@ -58,17 +76,22 @@ static bool lacks(const fv_training *t, int i)
 {
     const fv_head *head = head_of_file(t, i);
     if (strcmp(name_of_file(t, i).text, FV_SHORTLIST_FILE) == 0) return !t->pair;
+    if (strcmp(name_of_file(t, i).text, FV_TURN_FILE) == 0) return !t->teacher || !fv_teacher_turned(t->teacher);
+    if (sentence_file(i)) return t->recipe.task != FV_TASK_EMBED;
     return head ? !head->has_wide : t->pair && strncmp(name_of_file(t, i).text, "tokenizer", 9) == 0 && !pair_file(t, i);
 }
 
 static fv_status out_path(const fv_training *t, char path[FV_PATH_MAX], const char *name, fv_err *err) { return fv_path_join(path, t->o->out, name, err); }
 
-/* Where a file waits until all are whole. */
+/* Where a file waits until all are whole: files of folders in the folder lie flat. */
 static fv_status new_path(const fv_training *t, char path[FV_PATH_MAX], const char *name, fv_err *err)
 {
     char folder[FV_PATH_MAX];
+    file_name flat;
+    snprintf(flat.text, sizeof flat.text, "%s", name);
+    for (char *slash = flat.text; (slash = strchr(slash, '/'));) *slash = '.';
     fv_status status = out_path(t, folder, staging_name, err);
-    return status == FV_OK ? fv_path_join(path, folder, name, err) : status;
+    return status == FV_OK ? fv_path_join(path, folder, flat.text, err) : status;
 }
 
 static void use_best(fv_training *t)
@@ -173,7 +196,7 @@ static fv_status write_tokenizer(const fv_training *t, fv_err *err)
 {
     fv_status status = FV_OK;
     char path[FV_PATH_MAX];
-    json_t *config = json_pack("{s:s, s:i, s:[s, s, s], s:s, s:s, s:s, s:s, s:s}", "tokenizer_class", "PreTrainedTokenizerFast", "model_max_length", t->recipe.encoder.max_len,
+    json_t *config = json_pack("{s:s, s:i, s:[s, s, s], s:s, s:s, s:s, s:s, s:s}", "tokenizer_class", "PreTrainedTokenizerFast", "model_max_length", t->recipe.task == FV_TASK_EMBED ? t->recipe.embed.max_len : t->recipe.encoder.max_len,
         "model_input_names", "input_ids", "token_type_ids", "attention_mask", /* without them pairs lose their types elsewhere */
         "pad_token", "[PAD]", "unk_token", "[UNK]", "cls_token", "[CLS]", "sep_token", "[SEP]", "mask_token", "[MASK]");
     if (!config) return FV_FAIL(err, FV_E_MEMORY, "tokenizer_config.json: out of memory");
@@ -199,6 +222,24 @@ done:
     return status;
 }
 
+/* What makes the folder one of sentence-transformers, and the teacher's axes. */
+static fv_status write_sentence(const fv_training *t, fv_err *err)
+{
+    fv_status status = FV_OK;
+    char path[FV_PATH_MAX];
+    for (int i = 0; fv_sentence_file(i) && status == FV_OK; i++) {
+        json_t *tree = fv_sentence_file_json(i, &t->sentence, t->recipe.encoder.width, err);
+        status = tree ? new_path(t, path, fv_sentence_file(i), err) : FV_E_MEMORY;
+        if (status == FV_OK) status = fv_json_save(tree, path, err);
+        json_decref(tree);
+    }
+    if (status != FV_OK || !t->teacher || !fv_teacher_turned(t->teacher)) return status;
+    FV_TRY(new_path(t, path, FV_TURN_FILE, err));
+    FV_TRY(fv_teacher_save_turn(t->teacher, path, err));
+done:
+    return status;
+}
+
 static fv_status write_model(fv_training *t, fv_err *err)
 {
     fv_status status = FV_OK;
@@ -208,6 +249,7 @@ static fv_status write_model(fv_training *t, fv_err *err)
     FV_TRY((t->pair ? write_pair : write_tokenizer)(t, err));
     FV_TRY(new_path(t, path, "config.json", err));
     FV_TRY(fv_json_save(config, path, err));
+    if (t->recipe.task == FV_TASK_EMBED) FV_TRY(write_sentence(t, err));
     FV_TRY(new_path(t, path, FV_SHORTLIST_FILE, err));
     if (t->pair) FV_TRY(fv_training_suggest(t, path, err));
     for (int i = 0; i < t->net.n_heads; i++) {
@@ -272,13 +314,31 @@ static void end_staging(const fv_training *t)
     if (out_path(t, path, staging_name, NULL) == FV_OK) rmdir(path);
 }
 
+/* The folder in the folder that a file of that name lies in: made, or, if nothing is left in it, removed. */
+static fv_status inner_folder(const fv_training *t, const char *name, bool make, fv_err *err)
+{
+    char path[FV_PATH_MAX];
+    file_name folder;
+    const char *slash = strchr(name, '/');
+    if (!slash) return FV_OK;
+    snprintf(folder.text, sizeof folder.text, "%.*s", (int)(slash - name), name);
+    fv_status status = out_path(t, path, folder.text, err);
+    if (status == FV_OK && make) return fv_folder_make(path, err);
+    if (status == FV_OK) rmdir(path); /* fails where other things lie in it, which stay */
+    return status;
+}
+
 static fv_status move_in(const fv_training *t, int i, fv_err *err)
 {
     char from[FV_PATH_MAX], to[FV_PATH_MAX];
     file_name name = name_of_file(t, i);
     fv_status status = new_path(t, from, name.text, err);
     if (status == FV_OK) status = out_path(t, to, name.text, err);
-    if (status == FV_OK && lacks(t, i)) return fv_file_remove(to, err);
+    if (status == FV_OK && lacks(t, i)) {
+        status = fv_file_remove(to, err);
+        return status == FV_OK ? inner_folder(t, name.text, false, err) : status;
+    }
+    if (status == FV_OK) status = inner_folder(t, name.text, true, err);
     if (status != FV_OK || rename(from, to) == 0) return status;
     return FV_FAIL(err, FV_E_IO, "%s: cannot be replaced by %s: %s; --resume tries again", to, from, strerror(errno));
 }

@@ -24,7 +24,7 @@ void fv_train_options_init(fv_train_options *o)
         .accumulate = 1, .optimiser = FV_OPTIMISER_ADAMW, .schedule = FV_SCHEDULE_LINEAR,
         .warmup = 0.1, .weight_decay = 0.01, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .clip = 1,
         .dropout = -1, .attention_dropout = -1, .word_dropout = -1, .label_smoothing = 0.1, .seed = 1, .checkpoint_seconds = 60,
-        .mask_share = FV_MASK_SHARE,
+        .mask_share = FV_MASK_SHARE, .scale = 20, .margin = 0.1,
     };
     fv_columns_init(&o->columns);
 }
@@ -139,7 +139,7 @@ static fv_status check_choices(const fv_train_options *o, fv_err *err)
 {
     fv_status status = FV_OK;
     FV_TRY(check_range("labels", o->labels, FV_LABELS_SINGLE, FV_LABELS_REGRESSION, err));
-    FV_TRY(check_range("task", o->task, FV_TASK_CLASSIFY, FV_TASK_TRANSLATE, err));
+    FV_TRY(check_range("task", o->task, FV_TASK_CLASSIFY, FV_TASK_EMBED, err));
     FV_TRY(check_range("products", o->products, FV_PRODUCTS_FLOAT32, FV_PRODUCTS_BF16, err));
     FV_TRY(check_range("schedule", o->schedule, FV_SCHEDULE_LINEAR, FV_SCHEDULE_CONSTANT, err));
     FV_TRY(check_range("optimiser", o->optimiser, FV_OPTIMISER_ADAMW, FV_OPTIMISER_ADAM, err));
@@ -177,6 +177,49 @@ done:
     return status;
 }
 
+/* ---- Vectors ---- */
+
+static const char *const losses[] = {"contrast", "cosent", "cosine", "triplet", "teacher"};
+
+const char *fv_embed_loss_name(fv_embed_loss loss) { return losses[loss]; }
+
+static fv_status settle_loss(fv_embed_loss *loss, const char *name, fv_err *err)
+{
+    *loss = FV_EMBED_BY_COLUMNS;
+    if (!name) return FV_OK;
+    for (int i = 0; i < FV_EMBED_BY_COLUMNS; i++)
+        if (strcmp(name, losses[i]) == 0) return *loss = (fv_embed_loss)i, FV_OK;
+    return FV_FAIL(err, FV_E_ARGUMENT, "loss \"%s\" is not known; expected contrast, cosent, cosine, triplet or teacher", name);
+}
+
+/* Largest first, each once. */
+static fv_status settle_dims(fv_embed_recipe *e, const int dims[FV_MAX_DIMS], fv_err *err)
+{
+    for (int i = 0; i < FV_MAX_DIMS && dims[i]; i++) {
+        int at = e->n_dims++;
+        if (dims[i] < 1) return FV_FAIL(err, FV_E_ARGUMENT, "vectors of %d numbers asked; expected 1 or more", dims[i]);
+        for (; at > 0 && e->dims[at - 1] < dims[i]; at--) e->dims[at] = e->dims[at - 1];
+        e->dims[at] = dims[i];
+        if (at > 0 && e->dims[at - 1] == dims[i]) return FV_FAIL(err, FV_E_ARGUMENT, "vectors of %d numbers are asked twice", dims[i]);
+    }
+    return FV_OK;
+}
+
+/* The body is as hub folders have it: pooling is the vector's, not the body's. */
+static fv_status settle_embed(fv_recipe *r, const fv_train_options *o, fv_err *err)
+{
+    fv_status status = FV_OK;
+    r->embed = (fv_embed_recipe){.scale = o->scale, .margin = o->margin, .max_len = r->encoder.max_len, .pooling = o->pooling ? r->encoder.pooling : FV_POOLING_MEAN};
+    r->encoder.pooling = FV_POOLING_CLS;
+    r->label_smoothing = r->word_dropout = 0;
+    FV_TRY(check_range("scale", o->scale, 1e-3, 1e3, err));
+    FV_TRY(check_range("margin", o->margin, 0, 2, err));
+    FV_TRY(settle_loss(&r->embed.loss, o->loss, err));
+    FV_TRY(settle_dims(&r->embed, o->dims, err));
+done:
+    return status;
+}
+
 fv_status fv_recipe_settle(fv_recipe *r, const fv_train_options *o, fv_err *err)
 {
     fv_status status = FV_OK;
@@ -196,6 +239,7 @@ fv_status fv_recipe_settle(fv_recipe *r, const fv_train_options *o, fv_err *err)
     FV_TRY(check_numbers(o, err));
     FV_TRY(check_sizes(o, err));
     FV_TRY((o->task == FV_TASK_TRANSLATE ? settle_translator : settle_encoder)(r, o, p, err));
+    if (o->task == FV_TASK_EMBED) FV_TRY(settle_embed(r, o, err));
 done:
     return status;
 }
@@ -220,9 +264,21 @@ static json_t *translator_to_json(const fv_recipe *r)
         "shared", c->shared, "tied", c->tied, "dropout", c->dropout, "attention_dropout", c->attention_dropout, "sample_pieces", r->sample_pieces, "average", r->average);
 }
 
+/* Its own keys stand for those of the same name. */
+static bool put_embed(json_t *tree, const fv_embed_recipe *e)
+{
+    json_t *dims = json_array();
+    for (int i = 0; i < e->n_dims; i++) json_array_append_new(dims, json_integer(e->dims[i]));
+    json_t *own = json_pack("{s:s, s:f, s:f, s:o, s:i, s:s, s:s}", "loss", losses[e->loss], "scale", e->scale, "margin", e->margin, "dims", dims,
+        "max_len", e->max_len, "pooling", fv_pooling_name(e->pooling), "teacher", e->teacher);
+    bool fine = own && (int)json_array_size(dims) == e->n_dims && json_object_update(tree, own) == 0;
+    json_decref(own);
+    return fine;
+}
+
 json_t *fv_recipe_to_json(const fv_recipe *r, fv_err *err)
 {
-    static const char *const schedules[] = {"linear", "cosine", "inverse-sqrt", "constant"}, *const tasks[] = {"classify", "tag", "mlm", "multi", "translate"};
+    static const char *const schedules[] = {"linear", "cosine", "inverse-sqrt", "constant"}, *const tasks[] = {"classify", "tag", "mlm", "multi", "translate", "embed"};
     json_t *tree = (r->task == FV_TASK_TRANSLATE ? translator_to_json : encoder_to_json)(r);
     json_t *rest = json_pack("{s:s, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I}",
         "task", tasks[r->task], "epochs", r->epochs, "patience", r->patience, "batch_tokens", r->batch_tokens, "accumulate", r->accumulate,
@@ -232,6 +288,7 @@ json_t *fv_recipe_to_json(const fv_recipe *r, fv_err *err)
     bool fine = tree && rest && json_object_update(tree, rest) == 0;
     json_decref(rest);
     if (fine && r->task == FV_TASK_MLM) fine = json_object_set_new(tree, "mask_share", json_real(r->mask_share)) == 0 && json_object_set_new(tree, "mask_pieces", json_boolean(r->mask_pieces)) == 0;
+    if (fine && r->task == FV_TASK_EMBED) fine = put_embed(tree, &r->embed);
     if (fine) return tree;
     json_decref(tree);
     FV_FAIL(err, FV_E_MEMORY, "recipe: out of memory");

@@ -8,6 +8,7 @@
  *   checkpoint.c   the state to one file and back
  *   publish.c      the model folder at the end
  *   suggest.c      a translator's shortlist in it
+ *   teacher.c      what another model says of texts (teacher.h); retrieval.c, similarity.c: how good vectors are
  *   train.c        fv_train itself: who calls whom
  */
 #ifndef FV_TRAIN_TRAINING_H
@@ -18,8 +19,24 @@
 #include "infer/words.h"
 #include "train/lessons.h"
 #include "train/record.h"
+#include "train/retrieval.h"
 #include "train/shards.h"
+#include "train/teacher.h"
 #include "train/wide_fit.h"
+
+/* What rows teach of vectors. */
+typedef enum fv_embed_loss { FV_EMBED_CONTRAST, FV_EMBED_COSENT, FV_EMBED_COSINE, FV_EMBED_TRIPLET, FV_EMBED_TEACHER, FV_EMBED_BY_COLUMNS } fv_embed_loss;
+
+/* FV_TASK_EMBED's part of a recipe. */
+typedef struct fv_embed_recipe {
+    fv_embed_loss loss;            /* FV_EMBED_BY_COLUMNS until these are known */
+    double scale, margin;
+    int dims[FV_MAX_DIMS + 1];     /* largest first; the width is the first of them once it is known */
+    int n_dims;
+    int max_len;                   /* tokens of a text: may be fewer than the encoder's */
+    fv_pooling pooling;
+    char teacher[65];              /* SHA-256 of its weights; "" without one */
+} fv_embed_recipe;
 
 /* What decides the bits of the result, beside the data: options with every default filled in. */
 typedef struct fv_recipe {
@@ -39,6 +56,7 @@ typedef struct fv_recipe {
     double mask_share;
     bool mask_pieces;
     uint64_t seed;
+    fv_embed_recipe embed;
     int64_t steps_asked; /* 0: by epochs */
     int64_t steps;       /* 0 until known; not part of the recipe's JSON */
 } fv_recipe;
@@ -58,10 +76,24 @@ typedef struct fv_part {
     fv_word_rows words; /* with tags: instead of rows */
     int32_t *tags;      /* [words.n]: the truth */
     uint8_t *kinds;     /* of tokens, where words are hidden: fv_token_kind */
+    fv_judgements judged; /* with vectors, of a part that is validated: its distinct texts, which are its rows */
+    int32_t *names;     /* with vectors, of the training part: [n, parts] equal for equal texts */
+    float *taught;      /* with a teacher: [n, width] what it says of each row's text */
     fv_sampler sampler;
     float *logits;      /* of the last validation, as the objective lays them out; NULL for training rows */
     int64_t cut;
 } fv_part;
+
+/* A batch of rows of several texts each as one of texts: `parts` sequences for each row. */
+typedef struct fv_text_batch {
+    int parts;
+    int32_t *positions, *zeros; /* [max_N] */
+    int32_t *offsets;           /* [parts · max_B + 1] */
+    uint64_t *sequences;        /* [parts · max_B] */
+    int32_t *names;             /* [parts · max_B] */
+    float *values;              /* [max_B] labels */
+    float *targets[FV_MAX_DIMS + 1]; /* [parts · max_B, dim] of a teacher, for each of the recipe's dims */
+} fv_text_batch;
 
 /* One thing to learn: a head with its rows. `train multi` has several, every other task has one. */
 typedef struct fv_job {
@@ -76,6 +108,7 @@ typedef struct fv_job {
     int32_t *labels;          /* of a batch: [max_B, or max_N for tokens] */
     fv_masker masker;         /* without labels */
     fv_pair_batch pairs;      /* of texts and their translations */
+    fv_text_batch texts;      /* with vectors */
     int64_t epoch, batch;     /* where its rows go on; part of a checkpoint */
     fv_lessons lessons;       /* of the training rows, if the n-grams teach; else empty */
     float *margins;           /* with a wide part: what it says of the validation rows, [n, outputs] */
@@ -91,6 +124,8 @@ typedef struct fv_training {
     fv_tokenizer *tokenizer;
     fv_pair_tokenizer *pair;         /* of a translator, instead of tokenizer */
     fv_network net;
+    fv_sentence sentence;            /* FV_TASK_EMBED: what makes hidden states a vector */
+    fv_teacher *teacher;             /* or NULL */
     fv_params *params;               /* the network's */
     fv_job *jobs;                    /* [n_jobs], job i learns net.heads[i] */
     int n_jobs;
@@ -142,17 +177,24 @@ typedef struct fv_objective {
     void (*settle)(fv_training *t, fv_job *job);
     /* Which epoch is best. */
     fv_judging (*judging)(const fv_job *job);
+    /* Looks at the rows of all parts once they are loaded; NULL: all rows are fine. */
+    fv_status (*look)(fv_training *t, fv_job *job, fv_err *err);
     bool splits;                     /* a long text takes several rows instead of losing its end */
     /* Makes the training rows of job->epoch anew, within the bounds that the sampler found; NULL: they stay as they are. */
     fv_status (*draw_rows)(fv_training *t, fv_job *job, fv_err *err);
 } fv_objective;
 
-extern const fv_objective fv_objective_classify, fv_objective_mlm, fv_objective_tag, fv_objective_translate;
+extern const fv_objective fv_objective_classify, fv_objective_mlm, fv_objective_tag, fv_objective_translate, fv_objective_embed;
 const fv_objective *fv_objective_of(fv_labels kind);
 
 /* Jobs and heads from the options, rows and labels from their files. */
 fv_status fv_jobs_load(fv_training *t, fv_err *err);
 void fv_job_release(fv_job *job);
+
+const char *fv_embed_loss_name(fv_embed_loss loss); /* "contrast" | "cosent" | "cosine" | "triplet" | "teacher" */
+/* What turns a text's hidden states into a vector, from the options and the model to start from (or NULL). Its settings are borrowed. */
+fv_status fv_embed_adopt(fv_training *t, const fv_model *from, fv_err *err);
+void fv_text_batch_release(fv_text_batch *texts);
 
 /* Rows and batches of job->epoch. */
 fv_status fv_job_begin_epoch(fv_training *t, fv_job *job, fv_err *err);
