@@ -113,6 +113,31 @@ static void the_folder_is_one_of_sentence_transformers(void **state)
     fv_model_close(model);
 }
 
+/* Vectors of a folder that was trained here, from sentence-transformers itself: tests/golden/vectors.py. */
+static void vectors_are_those_of_sentence_transformers(void **state)
+{
+    (void)state;
+    fv_err err = {0};
+    json_t *rows = fv_json_load("tests/golden/vectors/expected.json", 1 << 20, &err);
+    fv_model *model = toy_open("tests/golden/vectors");
+    fv_session *session = fv_session_new(model, NULL, &err);
+    assert_int_equal(json_array_size(rows), 5);
+    assert_int_equal(fv_model_embedding_size(model), 16);
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        fv_text text = {.text = json_string_value(json_object_get(row, "text"))};
+        float x[16];
+        if (fv_embed(session, &text, 1, NULL, x, &err) != FV_OK) fail_msg("%s", err.text);
+        for (size_t c = 0; c < 16; c++) {
+            double wanted = json_number_value(json_array_get(json_object_get(row, "vector"), c));
+            if (!(fabs((double)x[c] - wanted) < 1e-5)) fail_msg("text %zu, number %zu: %.7f, expected %.7f", i, c, (double)x[c], wanted);
+        }
+    }
+    fv_session_free(session);
+    fv_model_close(model);
+    json_decref(rows);
+}
+
 /* A model of another kind in its place is none any more. */
 static void another_takes_its_place(void **state)
 {
@@ -380,6 +405,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pairs_are_learnt),
         cmocka_unit_test(the_folder_is_one_of_sentence_transformers),
+        cmocka_unit_test(vectors_are_those_of_sentence_transformers),
         cmocka_unit_test(another_takes_its_place),
         cmocka_unit_test(labels_and_triplets_are_learnt),
         cmocka_unit_test(teachers_are_followed),
