@@ -240,7 +240,7 @@ static int take_number(loader *l, const fv_row *row, fv_example *example, fv_err
         text[len] = '\0';
         if (fv_parse_double(text, &example->value)) return FV_OK;
     }
-    snprintf(what, sizeof what, "the label is %s; expected a finite number", fv_show(&room, row->label, row->label_len));
+    snprintf(what, sizeof what, "the %s is %s; expected a finite number", row->grade ? "grade" : "label", fv_show(&room, row->label, row->label_len));
     return bad_row(l, row, what, err);
 }
 

@@ -165,6 +165,36 @@ static void tags(void **state)
 
 /* ---- Several labels, numbers, none ---------------------------------------------------------- */
 
+/* Rows of vectors: the first says what all have; with grades an empty text is a document that nobody asks for. */
+static void vectors(void **state)
+{
+    (void)state;
+    fv_dataset set, held;
+    fv_label_set labels = {0};
+    fv_columns c;
+    fv_columns_init(&c);
+    fv_dataset_vector_columns(&c);
+    assert_int_equal(fv_dataset_load(&set, made_text("v.tsv", "text\ttext2\tnegative\na\tx\tz\nb\ty\tw\n"), &c, FV_LABELS_VECTOR, &labels, true, NULL), FV_OK);
+    assert_int_equal(set.has, FV_HAS_TEXT2 | FV_HAS_NEGATIVE);
+    assert_string_equal(set.rows[1].negative, "w");
+    assert_true(isnan(set.rows[0].value));
+    assert_int_equal(fv_dataset_split(&set, 0.5, 1, &held, NULL), FV_OK);
+    assert_int_equal(held.has, set.has);
+    assert_true(held.rows[0].negative[0] == 'z' || held.rows[0].negative[0] == 'w');
+    fv_dataset_release(&held);
+    fv_dataset_release(&set);
+    assert_int_equal(fv_dataset_load(&set, made_text("g.tsv", "text\ttext2\tgrade\na\tx\t2\n\ty\t\n"), &c, FV_LABELS_VECTOR, &labels, true, NULL), FV_OK);
+    assert_int_equal(set.has, FV_HAS_TEXT2 | FV_HAS_GRADE);
+    assert_true(set.rows[0].value == 2 && isnan(set.rows[1].value) && set.rows[1].text_len == 0);
+    release(&set, &labels);
+    assert_int_equal(fv_dataset_load(&set, made_text("l.jsonl", "{\"text\":\"a\",\"text2\":\"b\",\"label\":0.5}\n"), &c, FV_LABELS_VECTOR, &labels, true, NULL), FV_OK);
+    assert_true(set.rows[0].value == 0.5);
+    release(&set, &labels);
+    expect_error(FV_LABELS_VECTOR, &c, "v.tsv", "text\ttext2\na\t\n", ":2: a text is empty; expected some in all; or pass --skip-bad to leave such rows out");
+    expect_error(FV_LABELS_VECTOR, &c, "v.tsv", "text\ttext2\tgrade\na\tb\t\n", ":2: the grade is \"\"; expected a finite number; or pass --skip-bad to leave such rows out");
+    expect_error(FV_LABELS_VECTOR, &c, "v.jsonl", "{\"text\":\"a\",\"text2\":\"b\"}\n{\"text\":\"a\",\"text2\":\"b\",\"label\":1}\n", ":2: a label, and the rows before it have none; expected the same fields in all rows; or pass --skip-bad to leave such rows out");
+}
+
 static void several_labels(void **state)
 {
     (void)state;
@@ -506,6 +536,7 @@ int main(void)
         cmocka_unit_test(a_hundred_thousand_labels),
         cmocka_unit_test(unknown_labels),
         cmocka_unit_test(tags),
+        cmocka_unit_test(vectors),
         cmocka_unit_test(several_labels),
         cmocka_unit_test(numbers),
         cmocka_unit_test(no_labels),
