@@ -252,11 +252,12 @@ const cli_command cli_eval = {
             "Of a translator loss and perplexity of the translations in the file, and BLEU (bleu_lc: in lower case) and chrF of its own, "
             "which are sacreBLEU's figures for the same texts; below them their signatures.\n\n"
             "Of a model that makes vectors (train embed, or a folder of sentence-transformers), by the file's columns:\n"
-            "  text, text2         all text2s of the file are ranked by their cosine to each text; those of its rows are right. mrr, ndcg10, "
-            "recall1 and recall10 (of the right ones, or of ten)\n"
-            "  text, text2, grade  the same; a grade of 0 is wrong, and the larger the better counts for ndcg10. A row whose text is empty only "
-            "adds its text2 to those that are ranked\n"
-            "  text, text2, label  how well cosines agree with labels: spearman, pearson, and auc where labels are 0 and 1",
+            "  text, text2         all text2s of the file are ranked for each text; those\n"
+            "                      of its rows are right: mrr, ndcg10, recall1, recall10\n"
+            "  text, text2, grade  the same, but 0 is wrong, and larger counts more for\n"
+            "                      ndcg10; an empty text only adds its text2\n"
+            "  text, text2, label  how cosines agree with labels: spearman, pearson, and\n"
+            "                      auc where labels are 0 and 1",
     .examples = examples,
     .operands = operands, .n_operands = FV_COUNT(operands),
     .options = options, .n_options = FV_COUNT(options),
