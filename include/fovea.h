@@ -320,7 +320,6 @@ typedef struct fv_session fv_session;
 FV_API fv_model *fv_model_open(const char *folder, fv_err *err);
 FV_API void fv_model_close(fv_model *model); /* after its sessions are freed */
 /* A model answers one question, or one of several that share its body, each by a head of its own. */
-FV_API int fv_model_max_len(const fv_model *model); /* tokens of a text, its frame included */
 FV_API int fv_model_n_heads(const fv_model *model);
 FV_API const char *fv_model_head_name(const fv_model *model, int i); /* "" for an only one; lives as long as the model */
 FV_API const fv_tokenizer *fv_model_tokenizer(const fv_model *model);
@@ -381,6 +380,7 @@ typedef struct fv_embed_options {
 FV_API void fv_embed_options_init(fv_embed_options *options);
 /* Numbers of a text's vector; 0 for a translator. */
 FV_API int fv_model_embedding_size(const fv_model *model);
+FV_API int fv_model_max_len(const fv_model *model); /* tokens of a text at most, its frame included */
 /* The text of the prompt of that name, or for NULL of the one that the model itself puts before every text; "" if it names none.
  * Lives as long as the model. NULL, and an error that lists the names, if there is none called so. */
 FV_API const char *fv_model_prompt(const fv_model *model, const char *name, fv_err *err);

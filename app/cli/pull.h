@@ -9,6 +9,7 @@ typedef struct cli_pull_args {
     cli_common common;
     const char *name;     /* ORG/NAME */
     const char *revision; /* branch, tag or commit */
+    const char *out;      /* a folder for real files; NULL: the cache alone */
 } cli_pull_args;
 
 extern const cli_command cli_pull;

@@ -47,6 +47,9 @@ typedef struct hub_list {
 
 /* Reads what /api/models/NAME/revision/REVISION?blobs=true answers. */
 fv_status hub_list_read(hub_list *list, const char *text, size_t len, const char *where, fv_err *err);
+/* The same of a snapshot in the cache, which huggingface_hub may have made: hashes are what its links point to, or are made of the files
+ * where it has no links. */
+fv_status hub_list_snapshot(hub_list *list, const char *folder, fv_err *err);
 void hub_list_release(hub_list *list);
 
 /* ---- store.c ---- */
@@ -73,9 +76,17 @@ bool hub_ref_read(const hub_store *store, const char *revision, char commit[41])
 /* The folder of ORG/NAME or ORG/NAME@REVISION in the cache. False, and `out` as it was, if it is not there. */
 bool hub_find(const char *model, char out[FV_PATH_MAX]);
 
+/* ---- copy.c ---- */
+
+/* Makes OUT a folder of real files, copies of the snapshot `from`, whose files `list` names: all or nothing. OUT may be missing, empty or this
+ * very model; what holds anything else is refused. */
+fv_status hub_copy(const hub_list *list, const char *from, const char *out, fv_err *err);
+
 /* ---- sha1.c ---- */
 
 /* The name that git gives to a file's content: SHA-1 of "blob SIZE", a zero byte, and the bytes. */
 fv_status hub_git_hash(const char *path, char hex[41], fv_err *err);
+/* The hash of the kind that `like` is: SHA-256 (64 digits) or git's. */
+fv_status hub_hash(const char *path, const char *like, char hex[65], fv_err *err);
 
 #endif

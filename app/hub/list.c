@@ -2,7 +2,11 @@
  *
  * The list is a stranger's. A name that could leave the folder makes the whole list refused, wanted or not: who writes such a
  * name means harm. Files that Fovea does not load (pickles, other programs' weights, pictures) are passed over. */
+#include <dirent.h>
+#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "hub/hub.h"
@@ -126,6 +130,65 @@ done:
     json_decref(tree);
     if (status != FV_OK) hub_list_release(list);
     return status;
+}
+
+/* ---- A snapshot ---- */
+
+/* The blob that the link points to, by its name; else the file's own hash. */
+static fv_status hash_of_file(hub_file *file, const char *path, fv_err *err)
+{
+    char target[FV_PATH_MAX];
+    ssize_t n = readlink(path, target, sizeof target - 1);
+    if (n > 0) {
+        target[n] = 0;
+        const char *slash = strrchr(target, '/'), *name = slash ? slash + 1 : target;
+        if (hash_fits(name, 64) || hash_fits(name, 40)) return memcpy(file->hash, name, strlen(name) + 1), FV_OK;
+    }
+    return fv_sha256_file(path, file->hash, err);
+}
+
+static fv_status add_found(hub_list *list, const char *folder, const char *path, uint64_t size, fv_err *err)
+{
+    char full[FV_PATH_MAX];
+    fv_status status = FV_OK;
+    if (list->n == MOST_FILES) return FV_FAIL(err, FV_E_FORMAT, "%s: has more than %d files of weights and tokenizers; expected fewer", folder, MOST_FILES);
+    FV_TRY(fv_grow(&list->files, &list->capacity, list->n + 1, sizeof *list->files, err));
+    hub_file *file = &list->files[list->n++];
+    *file = (hub_file){.size = size};
+    memcpy(file->path, path, strlen(path) + 1); /* it fits: hub_path_fits */
+    FV_TRY(fv_path_join(full, folder, path, err));
+    FV_TRY(hash_of_file(file, full, err));
+done:
+    return status;
+}
+
+/* Files below, and those of the folders of modules. What has a name too long or not plain is none of a model's. */
+static fv_status scan(hub_list *list, const char *folder, const char *below, fv_err *err)
+{
+    char path[2 * HUB_TEXT_MAX], full[FV_PATH_MAX];
+    struct stat st;
+    fv_status status = FV_OK;
+    FV_TRY(*below ? fv_path_join(full, folder, below, err) : fv_path_join(full, folder, ".", err));
+    DIR *dir = opendir(full);
+    if (!dir) return FV_FAIL(err, FV_E_IO, "%s: cannot be read: %s", full, strerror(errno));
+    for (struct dirent *entry; status == FV_OK && (entry = readdir(dir));) {
+        snprintf(path, sizeof path, "%s%s%s", below, *below ? "/" : "", entry->d_name);
+        if (entry->d_name[0] == '.' || !hub_path_fits(path)) continue;
+        if (fv_path_join(full, folder, path, NULL) != FV_OK || stat(full, &st) != 0) continue;
+        if (S_ISDIR(st.st_mode) && !*below) status = scan(list, folder, path, err);
+        else if (S_ISREG(st.st_mode) && is_loaded(path)) status = add_found(list, folder, path, (uint64_t)st.st_size, err);
+    }
+    closedir(dir);
+done:
+    return status;
+}
+
+fv_status hub_list_snapshot(hub_list *list, const char *folder, fv_err *err)
+{
+    *list = (hub_list){0};
+    fv_status status = scan(list, folder, "", err);
+    drop_shards(list);
+    return status == FV_OK ? check_parts(list, folder, err) : status;
 }
 
 void hub_list_release(hub_list *list)

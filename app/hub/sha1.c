@@ -78,3 +78,8 @@ fv_status hub_git_hash(const char *path, char hex[41], fv_err *err)
     fv_file_unmap(&file);
     return FV_OK;
 }
+
+fv_status hub_hash(const char *path, const char *like, char hex[65], fv_err *err)
+{
+    return strlen(like) == 64 ? fv_sha256_file(path, hex, err) : hub_git_hash(path, hex, err);
+}

@@ -84,7 +84,7 @@ fv_status hub_blob_finish(const hub_store *store, const hub_file *file, fv_err *
     fv_status status = FV_OK;
     FV_TRY(hub_blob_path(store, file->hash, ".incomplete", part, err));
     FV_TRY(hub_blob_path(store, file->hash, "", path, err));
-    FV_TRY(strlen(file->hash) == 64 ? fv_sha256_file(part, hash, err) : hub_git_hash(part, hash, err));
+    FV_TRY(hub_hash(part, file->hash, hash, err));
     if (strcmp(hash, file->hash) != 0) {
         unlink(part);
         return FV_FAIL(err, FV_E_FORMAT, "%s: what came has the hash %s; the hub's list says %s; it is thrown away, and what was there before is kept; try again", file->path, hash, file->hash);

@@ -51,7 +51,7 @@ static fv_status print(const pull_job *job, bool json, fv_err *err)
 static fv_status pull(const cli_pull_args *args, fv_err *err)
 {
     view v = {0};
-    pull_job job = {.name = args->name, .revision = args->revision, .stop = &stop, .tell = tell, .user = &v};
+    pull_job job = {.name = args->name, .revision = args->revision, .out = args->out, .stop = &stop, .tell = tell, .user = &v};
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);

@@ -230,6 +230,17 @@ static fv_status find_offline(pull *p, fv_err *err)
     return FV_FAIL(err, FV_E_INPUT, "%s: revision %s is not in %s, and HF_HUB_OFFLINE forbids to ask a hub", p->job->name, p->job->revision, p->places.cache);
 }
 
+/* The cache is filled first in any case: it has the parts of what was interrupted, and one copy for all who ask for the name. */
+static fv_status copy_out(pull_job *job, fv_err *err)
+{
+    hub_list list = {0};
+    fv_status status = hub_list_snapshot(&list, job->folder, err);
+    if (status == FV_OK) status = hub_copy(&list, job->folder, job->out, err);
+    if (status == FV_OK) snprintf(job->folder, sizeof job->folder, "%s", job->out);
+    hub_list_release(&list);
+    return status;
+}
+
 fv_status pull_model(pull_job *job, fv_err *err)
 {
     pull p = {.job = job};
@@ -242,6 +253,7 @@ fv_status pull_model(pull_job *job, fv_err *err)
     FV_TRY(p.places.offline ? find_offline(&p, err) : pull_online(&p, err));
     FV_TRY(hub_snapshot_path(&p.store, job->commit, job->folder, err));
     if (!fv_folder_exists(job->folder)) status = FV_FAIL(err, FV_E_INPUT, "%s: not there; pull it with a network first", job->folder);
+    else if (job->out) status = copy_out(job, err);
 done:
     pull_http_free(p.http);
     hub_list_release(&p.list);

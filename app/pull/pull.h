@@ -11,11 +11,12 @@ typedef void pull_tell(void *user, const hub_file *file, uint64_t have);
 
 typedef struct pull_job {
     const char *name, *revision;
+    const char *out; /* a folder of real files is made there, too; NULL: none */
     const atomic_bool *stop;
     pull_tell *tell; /* NULL: nobody listens */
     void *user;
     /* Results. */
-    char folder[FV_PATH_MAX], commit[41];
+    char folder[FV_PATH_MAX], commit[41]; /* out, or the snapshot in the cache */
     size_t files;
     uint64_t bytes, fetched; /* of all files, and of those that came over the network */
 } pull_job;

@@ -25,6 +25,14 @@ rmdir shop/small
 split "$fovea" pull shop/small
 expect_status "pull without a network" 0
 expect_equal "says where the model lies" "$out" "$cache/snapshots/$commit"
+split "$fovea" pull shop/small --out mine
+expect_equal "--out makes a folder and says so" "$out" mine
+expect_equal "of real files, which answer the same" "$(echo 'a cat sat.' | "$fovea" embed mine)" "$expected"
+expect_equal "without links" "$(find mine -type l | wc -l | tr -d ' ')" 0
+echo x > mine/notes
+split "$fovea" pull shop/small --out mine
+expect_status "a folder with anything else in it is refused" 2
+expect_match "and what that is, is said" "$messages" 'mine: holds notes, which is not'
 split "$fovea" pull shop/other
 expect_status "what is not there is bad input" 3
 expect_match "and says why nobody was asked" "$messages" 'HF_HUB_OFFLINE forbids'

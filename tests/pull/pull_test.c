@@ -189,6 +189,81 @@ static void a_fresh_model_is_there_then(void **state)
     assert_int_equal(hub.asked, asked + 1);
 }
 
+static void nothing_new(const char *folder)
+{
+    char command[FV_PATH_MAX + 64];
+    snprintf(command, sizeof command, "test -z \"$(ls -d '%s'.new-* 2>/dev/null)\"", folder);
+    assert_int_equal(system(command), 0);
+}
+
+static void expect_out_refused(const char *out, const char *words)
+{
+    fv_err err = {0};
+    pull_job job = {.name = "shop/small", .revision = "main", .stop = &stop, .out = out};
+    fv_status status = pull_model(&job, &err);
+    if (status != FV_E_ARGUMENT || !strstr(err.text, words)) print_error("%d: %s\n", status, err.text);
+    assert_int_equal(status, FV_E_ARGUMENT);
+    assert_non_null(strstr(err.text, words));
+    nothing_new(out);
+}
+
+/* Real files, complete or not there; what is there already is looked at, never written over. */
+static void a_folder_of_real_files(void **state)
+{
+    char out[FV_PATH_MAX], path[FV_PATH_MAX], asked[FV_PATH_MAX + 2];
+    struct stat st;
+    fv_err err = {0};
+    (void)state;
+    hub.rest = ",{\"rfilename\":\"1_Pooling/config.json\",\"size\":0,\"blobId\":\"e69de29bb2d1d6434b8b29ae775ad8c2e48c5391\"}"; /* empty */
+    assert_int_equal(fv_path_join(out, home, "mine/model", NULL), FV_OK);
+    snprintf(asked, sizeof asked, "%s/", out);
+    pull_job job = {.name = "shop/small", .revision = "main", .stop = &stop, .out = asked};
+    if (pull_model(&job, &err) != FV_OK) fail_msg("%s", err.text);
+    assert_string_equal(job.folder, asked);
+    expect_text(out, "config.json", CONFIG);
+    expect_text(out, "model.safetensors", WEIGHTS);
+    expect_text(out, "1_Pooling/config.json", "");
+    assert_int_equal(fv_path_join(path, out, "model.safetensors", NULL), FV_OK);
+    assert_int_equal(lstat(path, &st), 0);
+    assert_true(S_ISREG(st.st_mode) && st.st_nlink == 1);
+    nothing_new(out);
+    ino_t before = st.st_ino;
+    setenv("HF_HUB_OFFLINE", "1", 1); /* again, and without the hub's list: the same, untouched */
+    assert_int_equal(pull_model(&job, &err), FV_OK);
+    assert_int_equal(lstat(path, &st), 0);
+    assert_true(st.st_ino == before);
+
+    assert_int_equal(fv_file_write(path, "my own weights, of the same length", LEN, NULL), FV_OK);
+    expect_out_refused(out, "model.safetensors: is not this model's");
+    expect_text(out, "model.safetensors", "my own weights, of the same length");
+    assert_int_equal(fv_path_join(path, out, "1_Pooling/notes", NULL), FV_OK);
+    assert_int_equal(fv_file_write(path, "x", 1, NULL), FV_OK);
+    expect_out_refused(out, "holds 1_Pooling/notes, which is not this model's");
+    expect_out_refused(home, "which is not this model's");
+    assert_int_equal(fv_path_join(path, home, "file", NULL), FV_OK);
+    assert_int_equal(fv_file_write(path, "x", 1, NULL), FV_OK);
+    expect_out_refused(path, "expected a new folder");
+    expect_out_refused("", "no name");
+}
+
+/* A blob that rotted in the cache is found out when it is copied. */
+static void rotten_blobs_are_not_copied(void **state)
+{
+    char path[FV_PATH_MAX], out[FV_PATH_MAX];
+    pull_job job;
+    fv_err err = {0};
+    (void)state;
+    expect_pulled(&job);
+    blob(path, "");
+    assert_int_equal(fv_file_write(path, "these are the weights, nearly all!", LEN, NULL), FV_OK);
+    assert_int_equal(fv_path_join(out, home, "mine", NULL), FV_OK);
+    job.out = out;
+    assert_int_equal(pull_model(&job, &err), FV_E_FORMAT);
+    assert_non_null(strstr(err.text, "model.safetensors: has the hash"));
+    assert_false(fv_folder_exists(out));
+    nothing_new(out);
+}
+
 static void a_part_is_continued(void **state)
 {
     pull_job job;
@@ -327,7 +402,7 @@ static void a_locked_file_is_waited_for(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(a_fresh_model_is_there_then), CASE(a_part_is_continued), CASE(a_hub_without_ranges_sends_all_again),
+        CASE(a_fresh_model_is_there_then), CASE(a_folder_of_real_files), CASE(rotten_blobs_are_not_copied), CASE(a_part_is_continued), CASE(a_hub_without_ranges_sends_all_again),
         CASE(wrong_bytes_are_refused_and_the_old_kept), CASE(tokens_are_sent_to_the_hub_alone), CASE(what_is_not_there_is_said),
         CASE(hostile_lists_are_refused), CASE(links_are_not_followed), CASE(a_wish_to_stop_leaves_a_part), CASE(a_locked_file_is_waited_for),
     };
