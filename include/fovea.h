@@ -244,6 +244,10 @@ typedef struct fv_train_options {
     const char *train, *valid, *test;
     const char *out;                  /* the model folder to write */
     const char *from;                 /* a model folder to start from, or NULL */
+    /* Of an encoder, mostly with `from`: what was learnt there on much more text is kept, the more the lower it lies. */
+    int freeze;                       /* the embeddings and the first so many layers stay as they are; 0: the embeddings alone; default -1: all learn */
+    double layer_decay;               /* the topmost layer learns at the full rate, each below it this many times as fast as the one above, the
+                                       * embeddings last (Howard & Ruder 2018); what stands on the body at the full rate; default 1 */
     fv_columns columns;
     fv_labels labels;                 /* FV_TASK_CLASSIFY */
 

@@ -35,6 +35,8 @@ static const cli_option options[] = {
     {"test", "FILE", "rows to judge the finished model by", AT(o.test)},
     {"out", "MODEL", "the folder to write", AT(o.out), .needed = true},
     {"from", "MODEL", "start from this model instead of from nothing", AT(o.from)},
+    {"freeze", "N", "the embeddings and the first N layers stay as they are; 0: the embeddings alone; all learn if not given", AT(o.freeze), .low = 0, .high = 256},
+    {"layer-decay", "X", "each layer learns X times as fast as the one above it; 0.9 to keep more of --from", AT(o.layer_decay), .low = 0.01, .high = 1},
     {"resume", NULL, "go on from the checkpoint in --out, or start if there is none", AT(o.resume)},
     {"checkpoint-seconds", "S", "between checkpoints; 0: after every step", AT(o.checkpoint_seconds), .low = 0, .high = 1e9},
     HEADING("Columns and labels"),

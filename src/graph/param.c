@@ -30,6 +30,8 @@ fv_param *fv_params_add(fv_params *params, const char *const *names, int parts, 
     p->deviation = deviation;
     p->decay = rank == 2;
     p->zero_row = -1;
+    p->depth = FV_PARAM_ABOVE;
+    p->rate = 1;
     p->offset = params->n_floats;
     p->version = 1;
     params->n_floats += (rows * cols + FV_PARAM_ALIGN - 1) / FV_PARAM_ALIGN * FV_PARAM_ALIGN;
@@ -74,7 +76,10 @@ void fv_params_draw(fv_params *params, uint64_t seed)
 
 void fv_params_bind_grad(fv_params *params, float *block)
 {
-    for (size_t i = 0; i < params->n; i++) params->items[i]->grad = block ? block + params->items[i]->offset : NULL;
+    for (size_t i = 0; i < params->n; i++) {
+        fv_param *p = params->items[i];
+        p->grad = block && !p->frozen ? block + p->offset : NULL;
+    }
 }
 
 /* Tables of embeddings are gathered, never multiplied: rank 2, but not worth packing. */

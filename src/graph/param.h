@@ -10,6 +10,7 @@
 #include "base/rng.h"
 #include "kernels/kernels.h"
 
+enum { FV_PARAM_ABOVE = 1 << 20 }; /* a depth above every layer */
 enum { FV_MAX_PARTS = 3, FV_PARAM_NAME = 96, FV_N_PRECISIONS = FV_PRECISION_INT8 + 1 };
 
 typedef enum fv_init { FV_INIT_ZERO, FV_INIT_ONE, FV_INIT_NORMAL } fv_init;
@@ -24,6 +25,9 @@ typedef struct fv_param {
     float deviation;      /* FV_INIT_NORMAL */
     bool decay;           /* weight decay applies: matrices, not biases and norms */
     int64_t zero_row;     /* a row that is drawn as zeros and stays so, or -1 */
+    int depth;            /* in a body: 0 the embeddings, i its i-th layer, counted from 1; FV_PARAM_ABOVE: what stands on it */
+    bool frozen;          /* does not learn: it gets no gradient */
+    float rate;           /* learns so many times as fast as the step says; 1 */
     float *data, *grad;   /* grad: where fv_params_bind_grad says, or NULL */
     bool rounds;          /* products with it may be rounded to bf16 or int8: the layers of a body. Heads answer in float32 */
     uint32_t version;     /* raised by whoever changes the weights, who drops what was packed from them, too */
@@ -47,7 +51,8 @@ fv_status fv_params_allocate(fv_params *params, fv_err *err);
 void fv_params_draw(fv_params *params, uint64_t seed);
 /* Zeros for the rows of `block` [n_floats], of weights or gradients, that stay zero. */
 void fv_params_hold_zeros(const fv_params *params, float *block);
-/* Gradients live in `block` [n_floats], the caller's; NULL: none. */
+/* Gradients live in `block` [n_floats], the caller's; NULL: none. What is frozen has none either way, so a graph computes none for it, nor
+ * for what lies below if nothing there learns. */
 void fv_params_bind_grad(fv_params *params, float *block);
 /* Packs a matrix that products use, for running, in float32, bf16 or int8, unless it is. */
 fv_status fv_param_pack(fv_param *param, fv_precision precision, fv_pool *pool, fv_err *err);

@@ -123,14 +123,25 @@ static fv_status init_pooler(fv_encoder *e, fv_err *err)
     return fv_linear_init(&e->pooler, &e->params, (const char *[]){f->pooler_is_body ? own.text : f->pooler}, 1, e->config.width, e->config.width, (float)e->config.init_deviation, err);
 }
 
+/* Of the parameters added since the last call. */
+static void mark_depth(fv_encoder *e, size_t *first, int depth)
+{
+    for (; *first < e->params.n; ++*first) e->params.items[*first]->depth = depth;
+}
+
 fv_status fv_encoder_init(fv_encoder *e, const fv_encoder_config *config, fv_err *err)
 {
     fv_status status = FV_OK;
+    size_t first = 0;
     const fv_family_info *f = fv_family_of(config->family);
     *e = (fv_encoder){.config = *config, .params.prefix = f->prefix};
     FV_TRY(fv_encoder_config_check(config, err));
     FV_TRY(init_embeddings(e, err));
-    for (int i = 0; i < config->layers; i++) FV_TRY(init_block(e, i, err));
+    mark_depth(e, &first, 0);
+    for (int i = 0; i < config->layers; i++) {
+        FV_TRY(init_block(e, i, err));
+        mark_depth(e, &first, i + 1);
+    }
     if (config->pre_norm) FV_TRY(fv_norm_init(&e->final_norm, &e->params, name_of(e, "encoder.LayerNorm").text, config->width, err));
     if (config->pooler) FV_TRY(init_pooler(e, err));
 done:

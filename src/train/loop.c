@@ -127,7 +127,8 @@ static void update(fv_training *t, float *grad, float scale)
     };
     for (size_t i = 0; i < t->params->n; i++) {
         const fv_param *p = t->params->items[i];
-        adam.lr = (float)t->lr;
+        if (p->frozen) continue;
+        adam.lr = (float)t->lr * p->rate;
         adam.decay = p->decay ? (float)r->weight_decay : 0;
         fv_adam_step(p->data, t->moment1 + p->offset, t->moment2 + p->offset, grad + p->offset, p->rows * p->cols, &adam, t->pool);
     }

@@ -208,11 +208,27 @@ static fv_status adopt_translator(fv_training *t, const fv_model *from, fv_err *
     return FV_OK;
 }
 
+/* Who learns, and how fast: by how high in the body it lies. */
+static fv_status settle_rates(fv_training *t, fv_err *err)
+{
+    const fv_recipe *r = &t->recipe;
+    int layers = r->encoder.layers;
+    if (r->freeze > layers) return FV_FAIL(err, FV_E_ARGUMENT, "%d layers are to be frozen; the model has %d", r->freeze, layers);
+    for (size_t i = 0; i < t->params->n; i++) {
+        fv_param *p = t->params->items[i];
+        if (p->depth == FV_PARAM_ABOVE) continue;
+        p->frozen = p->depth <= r->freeze;
+        p->rate = (float)pow(r->layer_decay, layers - p->depth);
+    }
+    return FV_OK;
+}
+
 static fv_status make_weights(fv_training *t, fv_model *from, fv_err *err)
 {
     fv_status status = FV_OK;
     FV_TRY(t->pair ? fv_network_init_translator(&t->net, &t->recipe.translator, err) : fv_network_init(&t->net, &t->recipe.encoder, err));
     t->params = fv_network_params(&t->net);
+    FV_TRY(settle_rates(t, err));
     FV_TRY(fv_params_allocate(t->params, err));
     fv_params_draw(t->params, t->recipe.seed);
     if (from) take_over(t, &from->net);

@@ -25,6 +25,7 @@ void fv_train_options_init(fv_train_options *o)
         .warmup = 0.1, .weight_decay = 0.01, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .clip = 1,
         .dropout = -1, .attention_dropout = -1, .word_dropout = -1, .label_smoothing = 0.1, .seed = 1, .checkpoint_seconds = 60,
         .mask_share = FV_MASK_SHARE, .scale = 20, .margin = 0.1,
+        .freeze = -1, .layer_decay = 1,
     };
     fv_columns_init(&o->columns);
 }
@@ -162,6 +163,9 @@ static fv_status check_numbers(const fv_train_options *o, fv_err *err)
     FV_TRY(check_range("word dropout", o->word_dropout, -INFINITY, 0.99, err));
     FV_TRY(check_range("label smoothing", o->label_smoothing, 0, 0.99, err));
     FV_TRY(check_range("mask share", o->mask_share, 0.01, 0.9, err));
+    FV_TRY(check_range("freeze", o->freeze, -1, FV_MAX_LAYERS, err));
+    FV_TRY(check_range("layer decay", o->layer_decay, 0.01, 1, err));
+    if (o->task == FV_TASK_TRANSLATE && (o->freeze >= 0 || o->layer_decay != 1)) return FV_FAIL(err, FV_E_ARGUMENT, "freeze and layer decay are for encoders; a translator learns as a whole");
     FV_TRY(check_range("alpha of pieces", o->sample_pieces, 0, 10, err));
     FV_TRY(check_range("average", o->average, 0, 1000, err));
     FV_TRY(check_range("batch tokens", o->batch_tokens, 0, 1 << 24, err));
@@ -235,6 +239,7 @@ fv_status fv_recipe_settle(fv_recipe *r, const fv_train_options *o, fv_err *err)
         .beta1 = o->beta1, .beta2 = o->beta2, .epsilon = o->epsilon, .clip = o->clip,
         .sample_pieces = o->sample_pieces, .average = o->average, .word_dropout = word_dropout_of(o), .label_smoothing = o->task == FV_TASK_MLM ? 0 : o->label_smoothing, .seed = o->seed, .steps_asked = o->steps,
         .mask_share = o->mask_share, .mask_pieces = o->mask_pieces,
+        .freeze = o->freeze, .layer_decay = o->layer_decay,
     };
     FV_TRY(check_numbers(o, err));
     FV_TRY(check_sizes(o, err));
@@ -248,11 +253,12 @@ static json_t *encoder_to_json(const fv_recipe *r)
 {
     static const char *const poolings[] = {"cls", "mean", "max"};
     const fv_encoder_config *e = &r->encoder;
-    return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:s, s:b, s:s, s:s, s:b, s:b, s:b, s:f, s:f, s:f}",
+    return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:s, s:b, s:s, s:s, s:b, s:b, s:b, s:f, s:f, s:f, s:i, s:f}",
         "labels", fv_labels_name(r->labels), "layers", e->layers, "width", e->width, "heads", e->heads, "ffn", e->ffn,
         "max_len", e->max_len, "vocab", e->vocab, "pre_norm", e->pre_norm, "relu", e->act == FV_ACT_RELU,
         "positions", placings[e->sinusoidal ? FV_POSITIONS_SINUSOIDAL : FV_POSITIONS_LEARNED], "article_attention", e->article_attention, "attention", mixings[e->mixing], "pooling", poolings[e->pooling], "cased", r->cased, "wide", r->wide, "taught", r->taught,
-        "dropout", e->dropout, "attention_dropout", e->attention_dropout, "word_dropout", r->word_dropout);
+        "dropout", e->dropout, "attention_dropout", e->attention_dropout, "word_dropout", r->word_dropout,
+        "freeze", r->freeze, "layer_decay", r->layer_decay);
 }
 
 static json_t *translator_to_json(const fv_recipe *r)

@@ -53,6 +53,8 @@ typedef struct fv_recipe {
     fv_products products;
     double lr; /* 0: of an encoder that is tuned, until its width is known */
     double warmup, weight_decay, beta1, beta2, epsilon, clip, word_dropout, label_smoothing;
+    int freeze;          /* the embeddings and so many layers do not learn; -1: all do */
+    double layer_decay;  /* a layer's rate, as a share of the next one's */
     double mask_share;
     bool mask_pieces;
     uint64_t seed;
