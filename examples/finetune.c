@@ -50,7 +50,7 @@ int main(int argc, char **argv)
     if (argc != 4) return fprintf(stderr, "usage: finetune FOLDER ROWS.csv MODEL <LINES\n"), 2;
     fv_train_options_init(&o);
     o.from = argv[1], o.train = argv[2], o.out = argv[3];
-    o.epochs = 4, o.lr = 3e-4, o.layer_decay = 0.9;
+    o.epochs = 10, o.lr = 2e-4, o.layer_decay = 0.9;
     fv_model *model = fv_train(&o, &err) == FV_OK ? fv_model_open(argv[3], &err) : NULL;
     fv_session *session = model ? fv_session_new(model, NULL, &err) : NULL;
     if (session) answer_lines(session, &err);
