@@ -22,7 +22,7 @@ struct args {
 
 static const cli_option operands[] = {
     {"MODEL", NULL, "a model folder", AT(model), .needed = true},
-    {"FILE", NULL, "labelled rows (or texts): .tsv, .csv, .jsonl, .conll, fastText lines, each also as .gz; - is stdin", AT(file), .needed = true},
+    {"FILE", NULL, "labelled rows (or texts): .tsv, .csv, .jsonl, .conll, fastText lines, each also as .gz; - is stdin; for mlm texts, or a folder of them", AT(file), .needed = true},
 };
 
 static const cli_option options[] = {
