@@ -722,6 +722,19 @@ FV_API void fv_convert_options_init(fv_convert_options *options);
  * supported is FV_E_FORMAT and named. */
 FV_API fv_status fv_convert(const char *in, const char *out, const fv_convert_options *options, fv_err *err);
 
+/* ---- Smaller models ----------------------------------------------------------------------- */
+
+typedef struct fv_compress_options {
+    size_t size;
+    bool int8; /* matrices of layers as integers of 8 bits with a scale a row, tables of embeddings in 16 bits; default false */
+} fv_compress_options;
+
+FV_API void fv_compress_options_init(fv_compress_options *options);
+/* Makes the model folder OUT of the one in IN, with its other files: all or nothing, and nothing that is there already is
+ * overwritten. Products are of int8 then, unless a session says otherwise, and have the bits that FV_PRODUCTS_INT8 gives IN, but
+ * for what tables lose. FV_E_ARGUMENT when nothing is asked for, or IN's weights are integers already. */
+FV_API fv_status fv_compress(const char *in, const char *out, const fv_compress_options *options, fv_err *err);
+
 /* ---- Benchmarks --------------------------------------------------------------------------- */
 
 typedef struct fv_bench_result {

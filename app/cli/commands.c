@@ -4,12 +4,12 @@
 #include "cli/commands.h"
 
 extern const cli_command cli_train, cli_eval, cli_classify, cli_embed, cli_search, cli_tag, cli_translate, cli_explain, cli_tokenizer_train, cli_tokenizer_encode,
-    cli_tokenizer_decode, cli_inspect, cli_runs, cli_convert, cli_pull, cli_serve, cli_bench, cli_help;
+    cli_tokenizer_decode, cli_inspect, cli_runs, cli_convert, cli_compress, cli_pull, cli_serve, cli_bench, cli_help;
 
 /* In the order of a person's way through: make, judge, use, understand, measure. */
 const cli_command *const cli_commands[] = {
     &cli_train, &cli_eval, &cli_classify, &cli_embed, &cli_search, &cli_tag, &cli_translate, &cli_explain, &cli_tokenizer_train, &cli_tokenizer_encode,
-    &cli_tokenizer_decode, &cli_inspect, &cli_runs, &cli_convert, &cli_pull, &cli_serve, &cli_bench, &cli_help, NULL,
+    &cli_tokenizer_decode, &cli_inspect, &cli_runs, &cli_convert, &cli_compress, &cli_pull, &cli_serve, &cli_bench, &cli_help, NULL,
 };
 
 #define AT(field) CLI_FIELD(cli_common, field)

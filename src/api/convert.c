@@ -1,18 +1,14 @@
 /* fv_convert: a model folder of another program as one of ours; and either, or one of ours already, with its weights
  * stored in half the bytes.
  *
- * Its files make sense only together, so they are written into a folder of their own beside the place where the model
- * shall be, which then gets its name in one step. A place where something lies already is refused. What is no part of
- * a model (log, events, checkpoint) stays behind.
+ * The folder takes its place as a whole (staging.h). What is no part of a model (log, events, checkpoint) stays behind.
  *
  * The trap: a model of ours is opened as a whole first, since a folder that is copied unread would hand its damage on. */
-#include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "api/staging.h"
 #include "infer/infer.h"
 #include "infer/shortlist.h"
 #include "models/seq2seq_import.h"
@@ -20,8 +16,7 @@
 typedef struct job {
     const char *in, *out;
     bool bf16;
-    char place[FV_PATH_MAX];   /* out, without a slash at its end */
-    char staging[FV_PATH_MAX]; /* "" until it is made */
+    fv_staging staging;
     fv_model *own;             /* NULL: the model is CTranslate2's, and these are it: */
     fv_ctranslate2 from;
     fv_seq2seq_import import;
@@ -34,7 +29,7 @@ static const char record_name[] = "fovea.json", weights_name[] = "model.safetens
 static const char *const beside[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "target_vocab.json", "source.spm", "target.spm", FV_SHORTLIST_FILE};
 static const char *const pieces[] = {"source.spm", "target.spm"};
 
-enum { MAX_COPIED_BYTES = 1 << 30, MAX_JSON_BYTES = 64 << 20 };
+enum { MAX_JSON_BYTES = 64 << 20 };
 
 /* File i of what is written before the record; "" after the last. Few models have all. */
 static fv_wide_file file_of(const job *j, int i)
@@ -47,55 +42,6 @@ static fv_wide_file file_of(const job *j, int i)
     return file;
 }
 
-/* ---- Where to ---- */
-
-static bool is_empty_folder(const char *path)
-{
-    DIR *dir = opendir(path);
-    if (!dir) return false;
-    int others = 0;
-    for (struct dirent *entry; (entry = readdir(dir));) others += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
-    closedir(dir);
-    return others == 0;
-}
-
-static fv_status check_out(job *j, fv_err *err)
-{
-    size_t n = strlen(j->out);
-    while (n > 1 && j->out[n - 1] == '/') n--;
-    if (n == 0 || n + 32 > sizeof j->place) return FV_FAIL(err, FV_E_ARGUMENT, "the folder to write has no name, or one that is too long");
-    memcpy(j->place, j->out, n);
-    j->place[n] = 0;
-    if (access(j->place, F_OK) != 0 || is_empty_folder(j->place)) return FV_OK;
-    return FV_FAIL(err, FV_E_ARGUMENT, "%s: is there already, and nothing is overwritten; choose another folder", j->place);
-}
-
-static fv_status begin_staging(job *j, fv_err *err)
-{
-    char path[FV_PATH_MAX];
-    snprintf(path, sizeof path, "%.*s.new-%ld", (int)(sizeof path - 32), j->place, (long)getpid());
-    fv_status status = fv_folder_make(path, err);
-    if (status == FV_OK) memcpy(j->staging, path, sizeof path);
-    return status;
-}
-
-/* Whatever is left of it: nothing, after a success. */
-static void end_staging(const job *j)
-{
-    char path[FV_PATH_MAX];
-    if (!*j->staging) return;
-    for (int i = 0; *file_of(j, i).name; i++)
-        if (fv_path_join(path, j->staging, file_of(j, i).name, NULL) == FV_OK) fv_file_remove(path, NULL);
-    if (fv_path_join(path, j->staging, record_name, NULL) == FV_OK) fv_file_remove(path, NULL);
-    rmdir(j->staging);
-}
-
-static fv_status take_place(const job *j, fv_err *err)
-{
-    if (rename(j->staging, j->place) == 0) return FV_OK;
-    return FV_FAIL(err, FV_E_IO, "%s: cannot be made: %s", j->place, strerror(errno));
-}
-
 /* ---- What ---- */
 
 static fv_status out_of_memory(fv_err *err) { return FV_FAIL(err, FV_E_MEMORY, "out of memory"); }
@@ -105,7 +51,7 @@ static fv_status save_json(const job *j, const char *name, json_t *tree, fv_err 
 {
     char path[FV_PATH_MAX];
     if (!tree) return out_of_memory(err);
-    fv_status status = fv_path_join(path, j->staging, name, err);
+    fv_status status = fv_path_join(path, j->staging.path, name, err);
     if (status == FV_OK) status = fv_json_save(tree, path, err);
     json_decref(tree);
     return status;
@@ -170,7 +116,7 @@ static fv_status write_weights(job *j, fv_err *err)
     if (!tensors) return FV_E_MEMORY;
     memcpy(tensors, given, n * sizeof *tensors);
     for (size_t i = 0; i < n && j->bf16; i++) FV_TRY(round_one(j, &tensors[i], err));
-    FV_TRY(fv_path_join(path, j->staging, weights_name, err));
+    FV_TRY(fv_path_join(path, j->staging.path, weights_name, err));
     FV_TRY(fv_safetensors_write(path, tensors, n, (const char *[]){"format"}, (const char *[]){"pt"}, 1, err));
 done:
     fv_free(tensors);
@@ -180,17 +126,9 @@ done:
 /* A file that is not there is none of this model's. */
 static fv_status copy(const job *j, const char *name, fv_err *err)
 {
-    fv_status status = FV_OK;
-    fv_buf bytes = {0};
-    char from[FV_PATH_MAX], to[FV_PATH_MAX];
-    FV_TRY(fv_path_join(from, j->in, name, err));
-    if (!fv_file_exists(from)) return FV_OK;
-    FV_TRY(fv_path_join(to, j->staging, name, err));
-    FV_TRY(fv_file_read(from, MAX_COPIED_BYTES, &bytes, err));
-    FV_TRY(fv_file_write(to, bytes.data, bytes.len, err));
-done:
-    fv_buf_release(&bytes);
-    return status;
+    char from[FV_PATH_MAX];
+    fv_status status = fv_path_join(from, j->in, name, err);
+    return status == FV_OK && fv_file_exists(from) ? fv_staging_copy(&j->staging, from, name, err) : status;
 }
 
 static fv_status hashes_json(const job *j, json_t *files, fv_err *err)
@@ -198,7 +136,7 @@ static fv_status hashes_json(const job *j, json_t *files, fv_err *err)
     char path[FV_PATH_MAX], hex[65];
     for (int i = 0; *file_of(j, i).name; i++) {
         fv_wide_file file = file_of(j, i);
-        fv_status status = fv_path_join(path, j->staging, file.name, err);
+        fv_status status = fv_path_join(path, j->staging.path, file.name, err);
         if (status != FV_OK) return status;
         if (!fv_file_exists(path)) continue;
         status = fv_sha256_file(path, hex, err);
@@ -287,14 +225,14 @@ static fv_status write_own(const job *j, fv_err *err)
 static fv_status write_all(job *j, fv_err *err)
 {
     fv_status status = FV_OK;
-    FV_TRY(begin_staging(j, err));
+    FV_TRY(fv_staging_begin(&j->staging, err));
     FV_TRY(write_config(j, err));
     FV_TRY((j->own ? write_own : write_import)(j, err));
     FV_TRY(write_weights(j, err));
     FV_TRY(write_record(j, err));
-    FV_TRY(take_place(j, err));
+    FV_TRY(fv_staging_take_place(&j->staging, err));
 done:
-    end_staging(j);
+    fv_staging_end(&j->staging);
     return status;
 }
 
@@ -342,7 +280,7 @@ static fv_status convert(job *j, fv_err *err)
     fv_status status = FV_OK;
     bool own;
     FV_TRY(check_in(j, &own, err));
-    FV_TRY(check_out(j, err));
+    FV_TRY(fv_staging_check(&j->staging, j->out, err));
     FV_TRY(open_in(j, own, err));
     FV_TRY(write_all(j, err));
 done:

@@ -114,7 +114,14 @@ static json_t *encoder_json(const fv_model *m)
         "wide_features", features);
 }
 
-static json_t *architecture_json(const fv_model *m) { return m->net.translator ? translator_json(m->net.translator) : encoder_json(m); }
+/* What matrices of layers are stored as, and products rounded to; unless they are floats. */
+static json_t *architecture_json(const fv_model *m)
+{
+    const fv_quantization *q = fv_network_stored(&m->net);
+    json_t *tree = m->net.translator ? translator_json(m->net.translator) : encoder_json(m);
+    if (!tree || !q->weights) return tree;
+    return whole(tree, json_object_set_new(tree, "weights", json_string("int8")) == 0 && json_object_set_new(tree, "products", json_string(q->activations ? "int8" : "float32")) == 0);
+}
 
 static json_t *prompts_json(const fv_sentence *s)
 {

@@ -87,3 +87,31 @@ void fv_dtype_round_bf16(uint16_t *to, const void *from, fv_dtype dtype, int64_t
         to[i] = round_bf16(f);
     }
 }
+
+/* Between halves below 2^-14 lie 2^-24, and adding 0.5 rounds a float to just that. */
+static uint16_t round_half(float f)
+{
+    uint32_t bits, sign;
+    memcpy(&bits, &f, sizeof bits);
+    sign = bits >> 16 & 0x8000;
+    bits &= 0x7fffffff;
+    if (bits < 0x38800000) {
+        float sum = from_bits(bits) + 0.5f;
+        memcpy(&bits, &sum, sizeof bits);
+        return (uint16_t)(sign | (bits - 0x3f000000));
+    }
+    return (uint16_t)(sign | ((bits - 0x38000000 + 0xfff + (bits >> 13 & 1)) >> 13));
+}
+
+bool fv_dtype_round_f16(uint16_t *to, const void *from, int64_t n)
+{
+    const uint8_t *at = from;
+    bool fits = true;
+    for (int64_t i = 0; i < n; i++) {
+        float f;
+        memcpy(&f, at + i * (int64_t)sizeof f, sizeof f);
+        fits &= __builtin_fabsf(f) < 65520; /* from there on the nearest is infinity; of NaN it is not true either */
+        to[i] = fits ? round_half(f) : 0;
+    }
+    return fits;
+}

@@ -26,5 +26,7 @@ bool fv_dtype_widens(fv_dtype dtype);
 void fv_dtype_widen(float *to, const void *from, fv_dtype dtype, int64_t n);
 /* The nearest bfloat16 of n numbers of a type that widens; of two the even one. NaN stays NaN. */
 void fv_dtype_round_bf16(uint16_t *to, const void *from, fv_dtype dtype, int64_t n);
+/* The nearest float16 of n floats, which need not be aligned; of two the even one. False when one is too large, or no number. */
+bool fv_dtype_round_f16(uint16_t *to, const void *from, int64_t n);
 
 #endif

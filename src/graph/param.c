@@ -82,15 +82,41 @@ void fv_params_bind_grad(fv_params *params, float *block)
     }
 }
 
-/* Tables of embeddings are gathered, never multiplied: rank 2, but not worth packing. */
-static bool packable(const fv_param *p)
+/* Tables are looked up; the one that is multiplied with, too, is so where few words are missing. */
+static bool packable(const fv_param *p) { return p->rank == 2 && !p->table; }
+
+void fv_param_rows(float *to, const fv_param *p, int64_t first, int64_t n)
 {
-    return p->rank == 2 && !strstr(p->names[0], "embeddings");
+    int64_t rows = p->rows / p->parts;
+    if (p->data) {
+        memcpy(to, p->data + first * p->cols, (size_t)(n * p->cols) * sizeof *to);
+        return;
+    }
+    for (int64_t r = first; r < first + n; r++, to += p->cols) {
+        const uint8_t *from = p->narrow[r / rows];
+        int64_t at = r % rows * p->cols;
+        if (p->narrow_dtype != FV_I8) fv_dtype_widen(to, from + 2 * at, p->narrow_dtype, p->cols);
+        else
+            for (int64_t c = 0; c < p->cols; c++) to[c] = p->scales[r] * (float)((const int8_t *)from)[at + c];
+    }
+}
+
+/* Integers of the file go into panels as they are. */
+static fv_packed *pack_stored(const fv_param *p, fv_err *err)
+{
+    size_t part = (size_t)(p->rows / p->parts * p->cols);
+    int8_t *q = fv_alloc(part * (size_t)p->parts, err);
+    if (!q) return NULL;
+    for (int i = 0; i < p->parts; i++) memcpy(q + (size_t)i * part, p->narrow[i], part);
+    fv_packed *packed = fv_packed_new_int8(q, p->cols, p->scales, p->cols, p->rows, err);
+    fv_free(q);
+    return packed;
 }
 
 static fv_packed *pack_int8(const fv_param *p, fv_err *err)
 {
     fv_packed *packed = NULL;
+    if (!p->data) return pack_stored(p, err);
     int8_t *q = fv_alloc((size_t)(p->rows * p->cols), err);
     float *scales = q ? fv_alloc((size_t)p->rows * sizeof *scales, err) : NULL;
     if (scales) {
@@ -102,13 +128,22 @@ static fv_packed *pack_int8(const fv_param *p, fv_err *err)
     return packed;
 }
 
+static fv_packed *pack_floats(const fv_param *p, fv_precision precision, fv_pool *pool, fv_err *err)
+{
+    float *wide = p->data ? NULL : fv_alloc((size_t)(p->rows * p->cols) * sizeof *wide, err);
+    const float *data = p->data ? p->data : wide;
+    if (!data) return NULL;
+    if (wide) fv_param_rows(wide, p, 0, p->rows);
+    fv_packed *packed = precision == FV_PRECISION_BF16 ? fv_packed_new_bf16(data, p->cols, true, p->cols, p->rows, pool, err) : fv_packed_new(data, p->cols, true, p->cols, p->rows, pool, err);
+    fv_free(wide);
+    return packed;
+}
+
 fv_status fv_param_pack(fv_param *p, fv_precision precision, fv_pool *pool, fv_err *err)
 {
     FV_ASSERT(p->rank == 2);
     if (p->packed[precision]) return FV_OK;
-    p->packed[precision] = precision == FV_PRECISION_INT8 ? pack_int8(p, err)
-        : precision == FV_PRECISION_BF16 ? fv_packed_new_bf16(p->data, p->cols, true, p->cols, p->rows, pool, err)
-        : fv_packed_new(p->data, p->cols, true, p->cols, p->rows, pool, err);
+    p->packed[precision] = precision == FV_PRECISION_INT8 ? pack_int8(p, err) : pack_floats(p, precision, pool, err);
     return p->packed[precision] ? FV_OK : FV_E_MEMORY;
 }
 

@@ -6,6 +6,7 @@
 #ifndef FV_GRAPH_PARAM_H
 #define FV_GRAPH_PARAM_H
 
+#include "base/dtype.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "kernels/kernels.h"
@@ -29,6 +30,13 @@ typedef struct fv_param {
     bool frozen;          /* does not learn: it gets no gradient */
     float rate;           /* learns so many times as fast as the step says; 1 */
     float *data, *grad;   /* grad: where fv_params_bind_grad says, or NULL */
+    bool table;           /* of embeddings: rows are looked up */
+    bool multiplied;      /* a table that products take, too: its numbers must be there whole */
+    /* Running only, where data is NULL: the parts as the file has them, unaligned. A matrix that `rounds`: FV_I8 with a scale for each
+     * of all rows; a table that is only looked up: two bytes a number. */
+    const void *narrow[FV_MAX_PARTS];
+    fv_dtype narrow_dtype;
+    float *scales;
     bool rounds;          /* products with it may be rounded to bf16 or int8: the layers of a body. Heads answer in float32 */
     uint32_t version;     /* raised by whoever changes the weights, who drops what was packed from them, too */
     fv_packed *packed[FV_N_PRECISIONS]; /* running only */
@@ -41,6 +49,7 @@ typedef struct fv_params {
     float *block;         /* owned, or NULL before fv_params_allocate */
     fv_arena arena;
     const char *prefix;   /* what files may leave out at the beginning of names, or NULL; borrowed */
+    bool integers;        /* files may have matrices as FV_I8 with scales: config.json says so */
 } fv_params;
 
 /* Adds a parameter of `parts` names; NULL with err set on failure. Vectors: rank 1, rows = 1. */
@@ -61,6 +70,8 @@ fv_status fv_params_pack(fv_params *params, fv_precision precision, fv_pool *poo
 /* What a product of this precision takes: the matrix packed so, else in float32, else in whichever there is; NULL: in none. */
 const fv_packed *fv_param_packed(const fv_param *param, fv_precision precision);
 void fv_params_changed(fv_params *params); /* raises all versions, drops packed copies */
+/* Rows [first, first + n) as floats, whatever they are stored as. */
+void fv_param_rows(float *to, const fv_param *param, int64_t first, int64_t n);
 /* Part `i`: its first float, rows and columns. Parts of a matrix are row blocks, of a vector column blocks: both contiguous. */
 float *fv_param_part(const fv_param *param, int i, int64_t *rows, int64_t *cols);
 void fv_params_release(fv_params *params);

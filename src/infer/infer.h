@@ -103,6 +103,7 @@ fv_status fv_prepare_ngrams(fv_ngrams *ngrams, const fv_text *text, fv_err *err)
 fv_status fv_network_init(fv_network *net, const fv_encoder_config *config, fv_err *err);
 fv_status fv_network_init_translator(fv_network *net, const fv_seq2seq_config *config, fv_err *err);
 fv_params *fv_network_params(fv_network *net);
+const fv_quantization *fv_network_stored(const fv_network *net); /* how the file has the weights */
 void fv_network_release(fv_network *net);
 /* A head's logits of a batch. features NULL: what the Transformer alone says; not read without a wide part. */
 fv_tensor *fv_network_build(const fv_network *net, const fv_head *head, fv_graph *g, const fv_batch *batch, const fv_feature_rows *features);

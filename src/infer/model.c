@@ -229,7 +229,8 @@ fv_status fv_model_pack(fv_model *m, fv_products products, fv_precision *precisi
     fv_pool *pool = fv_pool_shared(err);
     if (!pool) return FV_E_MEMORY;
     if (products < FV_PRODUCTS_FLOAT32 || products > FV_PRODUCTS_AS_MODEL) return FV_FAIL(err, FV_E_ARGUMENT, "products %d; expected FV_PRODUCTS_FLOAT32, _BF16, _INT8 or _AS_MODEL", (int)products);
-    *precision = products == FV_PRODUCTS_AS_MODEL ? FV_PRECISION_F32 : (fv_precision)products;
+    if (products == FV_PRODUCTS_AS_MODEL) products = fv_network_stored(&m->net)->activations ? FV_PRODUCTS_INT8 : FV_PRODUCTS_FLOAT32;
+    *precision = (fv_precision)products;
     pthread_mutex_lock(&packing);
     fv_status status = m->net.translator ? fv_seq2seq_pack(m->net.translator, *precision, pool, &m->file.map, err) : fv_params_pack(&m->net.encoder.params, *precision, pool, err);
     if (status == FV_OK && m->net.translator) *precision = fv_packed_precision(fv_param_packed(m->net.translator->output, *precision)); /* as the first session had it */

@@ -195,6 +195,8 @@ fv_status fv_network_init_translator(fv_network *net, const fv_seq2seq_config *c
 
 fv_params *fv_network_params(fv_network *net) { return net->translator ? &net->translator->params : &net->encoder.params; }
 
+const fv_quantization *fv_network_stored(const fv_network *net) { return net->translator ? &net->translator->config.stored : &net->encoder.config.stored; }
+
 fv_wide_file fv_wide_file_of(const fv_head *head)
 {
     fv_wide_file file;

@@ -42,8 +42,10 @@ static fv_status add_table(fv_encoder *e, fv_param **table, const char *rest, in
 {
     name full = name_of(e, rest);
     *table = fv_params_add(&e->params, (const char *[]){full.text}, 1, 2, rows, cols, FV_INIT_NORMAL, (float)e->config.init_deviation, err);
-    if (*table) (*table)->decay = false; /* rows of rare words get no gradient to stand against decay */
-    return *table ? FV_OK : FV_E_MEMORY;
+    if (!*table) return FV_E_MEMORY;
+    (*table)->decay = false; /* rows of rare words get no gradient to stand against decay */
+    (*table)->table = true;
+    return FV_OK;
 }
 
 /* Where positions begin. */
@@ -63,6 +65,7 @@ static fv_status init_embeddings(fv_encoder *e, fv_err *err)
         fv_sinusoids(e->sinusoids, c->max_len, c->width);
     }
     if (fv_family_of(c->family)->relative) FV_TRY(add_table(e, &e->distances, "encoder.relative_attention_bias.weight", DISTANCE_BUCKETS, c->heads, err));
+    if (e->distances) e->distances->multiplied = true; /* every row of it */
 done:
     return status;
 }
@@ -134,7 +137,7 @@ fv_status fv_encoder_init(fv_encoder *e, const fv_encoder_config *config, fv_err
     fv_status status = FV_OK;
     size_t first = 0;
     const fv_family_info *f = fv_family_of(config->family);
-    *e = (fv_encoder){.config = *config, .params.prefix = f->prefix};
+    *e = (fv_encoder){.config = *config, .params.prefix = f->prefix, .params.integers = config->stored.weights};
     FV_TRY(fv_encoder_config_check(config, err));
     FV_TRY(init_embeddings(e, err));
     mark_depth(e, &first, 0);

@@ -8,12 +8,14 @@
  *   family.c           names by family
  *   encoder_config.c   config.json
  *   weights.c          model.safetensors
+ *   quantization.c     weights that are stored as integers
  */
 #ifndef FV_MODELS_ENCODER_H
 #define FV_MODELS_ENCODER_H
 
 #include "formats/formats.h"
 #include "models/family.h"
+#include "models/quantization.h"
 #include "nn/nn.h"
 
 typedef enum fv_pooling { FV_POOLING_CLS, FV_POOLING_MEAN, FV_POOLING_MAX, FV_POOLING_ROOT, FV_POOLING_RISING, FV_POOLING_LAST } fv_pooling; /* as the op `pool` numbers them; the last three in others' folders alone */
@@ -30,6 +32,7 @@ typedef struct fv_encoder_config {
     fv_mixing mixing;            /* FV_MIXING_FULL but for comparisons */
     bool pooler;                 /* a dense layer on pooled rows: for heads that answer about whole texts */
     double norm_eps, dropout, attention_dropout, init_deviation;
+    fv_quantization stored;      /* how the file has the weights */
 } fv_encoder_config;
 
 enum { FV_MAX_LAYERS = 64 };
@@ -61,8 +64,8 @@ json_t *fv_encoder_config_to_json(const fv_encoder_config *config, const char *p
 fv_status fv_encoder_config_from_json(fv_encoder_config *config, const json_t *tree, const char *where, fv_err *err);
 
 /* Weights in a file under their names. Map: float32 tensors stay in the mapping, which must outlive the
- * parameters, those of several parts where these lie back to back; others are copied (float16 and bfloat16
- * widened). Load: copies all into the block. A missing tensor or a wrong shape says which, what was found and what config.json asked for. */
+ * parameters, those of several parts where these lie back to back; so do integers of layers and tables of two bytes a number, which
+ * are widened when they are used; others are copied (float16, bfloat16 and integers widened). Load: copies all into the block. A missing tensor or a wrong shape says which, what was found and what config.json asked for. */
 /* The tensor of that name, or of the name that other writers give it; NULL if missing. */
 const fv_st_tensor *fv_weights_find(const fv_params *params, const fv_safetensors *file, const char *name);
 fv_status fv_weights_map(fv_params *params, const fv_safetensors *file, fv_err *err);

@@ -132,7 +132,6 @@ static fv_status refuse_others(const json_t *tree, bool relative, const char *wh
         {"is_decoder", "a decoder, which sees only what came before"},
         {"add_cross_attention", "attention to another text"},
         {"auto_map", "code that comes with the model"},
-        {"quantization_config", "quantized weights"},
         {"pruned_heads", "layers that lack heads"},
     };
     int64_t buckets = 32;
@@ -165,6 +164,7 @@ fv_status fv_encoder_config_from_json(fv_encoder_config *c, const json_t *tree, 
     *c = (fv_encoder_config){.norm_eps = 1e-12, .dropout = 0.1, .attention_dropout = 0.1, .init_deviation = 0.02};
     FV_TRY(parse_type(c, tree, &own, where, err));
     FV_TRY(refuse_others(tree, fv_family_of(c->family)->relative, where, err));
+    FV_TRY(fv_quantization_from_json(&c->stored, tree, where, err));
     FV_TRY(fv_json_word(tree, "position_embedding_type", false, (const char *[]){"absolute", "sinusoidal"}, c->family == FV_FAMILY_BERT ? 2 : 1, &positions, where, err));
     if (c->family == FV_FAMILY_BERT) {
         FV_TRY(fv_json_word(tree, "norm_position", false, (const char *[]){"post", "pre"}, 2, &norm, where, err));

@@ -24,6 +24,7 @@ static fv_status init_words(fv_head_weights *h, fv_encoder *e, const char *head,
     FV_TRY(fv_norm_init(&h->norm, &e->params, norm.text, c->width, err));
     h->bias = fv_params_add(&e->params, (const char *[]){bias.text}, 1, 1, 1, c->vocab, FV_INIT_ZERO, 0, err);
     if (!h->bias) status = FV_E_MEMORY;
+    e->words->multiplied = true;
 done:
     return status;
 }

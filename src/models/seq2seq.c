@@ -63,7 +63,9 @@ static fv_status add_linear(fv_seq2seq *m, fv_linear_weights *w, const char *sid
 {
     named n;
     for (int i = 0; i < parts; i++) snprintf(n.text[i], FV_PARAM_NAME, "model.%s.layers.%d.%s", side, layer, suffixes[i]);
-    return fv_linear_init(w, &m->params, (const char *[]){n.text[0], n.text[1], n.text[2]}, parts, out, in, deviation, err);
+    fv_status status = fv_linear_init(w, &m->params, (const char *[]){n.text[0], n.text[1], n.text[2]}, parts, out, in, deviation, err);
+    if (status == FV_OK) w->w->rounds = true;
+    return status;
 }
 
 static fv_status add_norm(fv_seq2seq *m, fv_norm_weights *w, const char *side, int layer, const char *suffix, fv_err *err)
@@ -77,8 +79,10 @@ static fv_status add_norm(fv_seq2seq *m, fv_norm_weights *w, const char *side, i
 static fv_status add_table(fv_seq2seq *m, fv_param **table, const char *name, int64_t rows, int64_t cols, float deviation, fv_err *err)
 {
     *table = fv_params_add(&m->params, &name, 1, 2, rows, cols, FV_INIT_NORMAL, deviation, err);
-    if (*table) (*table)->decay = false; /* rows of rare words get no gradient to stand against decay */
-    return *table ? FV_OK : FV_E_MEMORY;
+    if (!*table) return FV_E_MEMORY;
+    (*table)->decay = false; /* rows of rare words get no gradient to stand against decay */
+    (*table)->table = (*table)->multiplied = true;
+    return FV_OK;
 }
 
 static fv_status init_cross(fv_seq2seq *m, fv_block *b, int layer, fv_err *err)
@@ -173,7 +177,7 @@ static fv_status make_sinusoids(fv_seq2seq *m, fv_err *err)
 fv_status fv_seq2seq_init(fv_seq2seq *m, const fv_seq2seq_config *config, fv_err *err)
 {
     fv_status status = FV_OK;
-    *m = (fv_seq2seq){.config = *config};
+    *m = (fv_seq2seq){.config = *config, .params.integers = config->stored.weights};
     FV_TRY(fv_seq2seq_config_check(config, err));
     FV_TRY(init_words(m, err));
     FV_TRY(init_stack(m, &m->encoder, "encoder", config->encoder_layers, err));

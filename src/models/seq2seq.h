@@ -25,6 +25,7 @@
 #define FV_MODELS_SEQ2SEQ_H
 
 #include "formats/formats.h"
+#include "models/quantization.h"
 #include "nn/nn.h"
 
 /* How a token's place is told: sines and cosines added (Vaswani et al. 2017, 3.5; sines in the first half of
@@ -47,6 +48,7 @@ typedef struct fv_seq2seq_config {
     bool bare_source;                        /* source texts come without </s> at their end */
     int32_t pad, eos, start;                 /* ids; start is what a target text begins with; pad -1: none */
     double norm_eps, dropout, attention_dropout;
+    fv_quantization stored;                  /* how the file has the weights */
 } fv_seq2seq_config;
 
 enum { FV_SEQ2SEQ_MAX_LAYERS = 32, FV_RELATIVE_BUCKETS = 32, FV_RELATIVE_SPAN = 128 };

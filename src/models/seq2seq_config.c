@@ -191,6 +191,7 @@ fv_status fv_seq2seq_config_from_json(fv_seq2seq_config *c, const json_t *tree, 
     fv_err why = {0};
     *c = (fv_seq2seq_config){.shared = true, .tied = true, .output_bias = true, .norm_eps = marian_eps, .dropout = 0.1};
     FV_TRY(fv_json_word(tree, "model_type", true, type_names, (int)FV_COUNT(type_names), &type, where, err));
+    FV_TRY(fv_quantization_from_json(&c->stored, tree, where, err));
     FV_TRY(parse_choices(c, tree, where, err));
     FV_TRY(type == 0 ? check_marian(c, tree, where, err) : parse_beyond_marian(c, tree, where, err));
     FV_TRY(parse_sizes(c, tree, where, err));

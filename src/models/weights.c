@@ -1,6 +1,7 @@
 /* Parameters to and from safetensors files, under their own names. */
 #include "models/encoder.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -51,11 +52,57 @@ static fv_status find_part(const fv_params *params, const fv_safetensors *file, 
     if (!t) return FV_FAIL(err, FV_E_FORMAT, "%s: no tensor %s, which config.json asks for", file->path, p->names[part]);
     bool fits = p->rank == 2 ? t->rank == 2 && t->shape[0] == rows && t->shape[1] == cols : t->rank == 1 && t->shape[0] == cols;
     if (!fits) return wrong_shape(file, t, rows, cols, p->rank, err);
-    if (!fv_dtype_widens(t->dtype))
-        return FV_FAIL(err, FV_E_FORMAT, "%s: %s holds %s; supported: F32, F16, BF16", file->path, t->name, fv_dtype_name(t->dtype));
+    bool integers = params->integers && p->rank == 2 && !p->table;
+    if (!fv_dtype_widens(t->dtype) && !(integers && t->dtype == FV_I8))
+        return FV_FAIL(err, FV_E_FORMAT, "%s: %s holds %s; supported: F32, F16, BF16%s", file->path, t->name, fv_dtype_name(t->dtype), integers ? ", and I8 with scales" : "");
     *out = t;
     return FV_OK;
 }
+
+/* ---- Integers ---- */
+
+/* What lies beside the tensor NAME; NULL: nothing. */
+static const fv_st_tensor *find_beside(const fv_params *params, const fv_safetensors *file, const char *name, const char *suffix)
+{
+    char full[FV_PARAM_NAME + 16];
+    snprintf(full, sizeof full, "%s%s", name, suffix);
+    return fv_weights_find(params, file, full);
+}
+
+/* Files of symmetric integers may have zero points all the same, if they are 0. */
+static fv_status check_zero_points(const fv_params *params, const fv_safetensors *file, const char *name, fv_err *err)
+{
+    const fv_st_tensor *t = find_beside(params, file, name, "_zero_point");
+    for (size_t i = 0; t && i < t->bytes; i++)
+        if (((const uint8_t *)t->data)[i]) return FV_FAIL(err, FV_E_FORMAT, "%s: %s is not all 0; not supported", file->path, t->name);
+    return FV_OK;
+}
+
+/* A scale for each of the tensor's rows. */
+static fv_status read_scales(const fv_params *params, const fv_safetensors *file, const char *name, float *to, int64_t rows, fv_err *err)
+{
+    const fv_st_tensor *t = find_beside(params, file, name, "_scale");
+    if (!t) return FV_FAIL(err, FV_E_FORMAT, "%s: %s holds I8, and there is no tensor %s_scale", file->path, name, name);
+    if (!fv_dtype_widens(t->dtype)) return FV_FAIL(err, FV_E_FORMAT, "%s: %s holds %s; supported: F32, F16, BF16", file->path, t->name, fv_dtype_name(t->dtype));
+    bool fits = t->rank >= 1 && t->rank <= 2 && t->shape[0] == rows && (t->rank == 1 || t->shape[1] == 1);
+    if (!fits) return wrong_shape(file, t, rows, 1, 2, err);
+    fv_dtype_widen(to, t->data, t->dtype, rows);
+    for (int64_t i = 0; i < rows; i++)
+        if (!(to[i] > 0) || !isfinite(to[i])) return FV_FAIL(err, FV_E_FORMAT, "%s: %s: row %lld is %g; expected more than 0", file->path, t->name, (long long)i, (double)to[i]);
+    return check_zero_points(params, file, name, err);
+}
+
+static fv_status widen_integers(const fv_params *params, const fv_safetensors *file, const fv_st_tensor *t, float *to, int64_t rows, int64_t cols, const char *name, fv_err *err)
+{
+    float *scales = fv_alloc((size_t)rows * sizeof *scales, err);
+    if (!scales) return FV_E_MEMORY;
+    fv_status status = read_scales(params, file, name, scales, rows, err);
+    for (int64_t i = 0; i < rows * cols && status == FV_OK; i++) to[i] = scales[i / cols] * (float)((const int8_t *)t->data)[i];
+    fv_free(scales);
+    return status;
+}
+
+/* ---- Copies ---- */
 
 static fv_status copy_parts(const fv_params *params, fv_param *p, const fv_safetensors *file, fv_err *err)
 {
@@ -65,7 +112,8 @@ static fv_status copy_parts(const fv_params *params, fv_param *p, const fv_safet
         int64_t rows, cols;
         FV_TRY(find_part(params, file, p, i, &t, err));
         float *to = fv_param_part(p, i, &rows, &cols);
-        fv_dtype_widen(to, t->data, t->dtype, rows * cols);
+        if (t->dtype == FV_I8) FV_TRY(widen_integers(params, file, t, to, rows, cols, p->names[i], err));
+        else fv_dtype_widen(to, t->data, t->dtype, rows * cols);
     }
 done:
     return status;
@@ -100,10 +148,41 @@ done:
     return status;
 }
 
+/* Whether the parameter may stay as the file has it, in fewer bits; then its parts are where `narrow` says. */
+static fv_status find_narrow(const fv_params *params, const fv_safetensors *file, fv_param *p, bool *stays, fv_err *err)
+{
+    fv_status status = FV_OK;
+    const fv_st_tensor *t = NULL;
+    *stays = p->rounds || (p->table && !p->multiplied);
+    for (int i = 0; i < p->parts && *stays; i++) {
+        FV_TRY(find_part(params, file, p, i, &t, err));
+        *stays = (p->table ? t->dtype == FV_F16 || t->dtype == FV_BF16 : t->dtype == FV_I8) && (i == 0 || t->dtype == p->narrow_dtype);
+        p->narrow[i] = t->data;
+        p->narrow_dtype = t->dtype;
+    }
+done:
+    return status;
+}
+
+static fv_status map_narrow(fv_params *params, fv_param *p, const fv_safetensors *file, fv_err *err)
+{
+    fv_status status = FV_OK;
+    int64_t rows = p->rows / p->parts;
+    if (p->narrow_dtype != FV_I8) return FV_OK;
+    p->scales = fv_arena_alloc(&params->arena, (size_t)p->rows * sizeof *p->scales, err);
+    if (!p->scales) return FV_E_MEMORY;
+    for (int i = 0; i < p->parts; i++) FV_TRY(read_scales(params, file, p->names[i], p->scales + i * rows, rows, err));
+done:
+    return status;
+}
+
 static fv_status map_one(fv_params *params, fv_param *p, const fv_safetensors *file, fv_err *err)
 {
     fv_status status = FV_OK;
     const void *whole;
+    bool narrow;
+    FV_TRY(find_narrow(params, file, p, &narrow, err));
+    if (narrow) return map_narrow(params, p, file, err);
     FV_TRY(find_whole(params, file, p, &whole, err));
     if (whole) {
         p->data = (float *)(uintptr_t)whole; /* never written: running does not change weights */

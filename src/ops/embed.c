@@ -1,6 +1,7 @@
 /* embed: y[i] = Σ_t scale_t · table_t[ids_t[i]] over up to three tables: words, positions, types.
  *   table_t [V_t, C], ids_t [N] host integers in [0, V_t)   ->   [N, C]
- * A table without gradient (fixed sinusoids) is just not asked for one. */
+ * A table without gradient (fixed sinusoids) is just not asked for one. One that is stored in fewer bits (running only) is widened
+ * row by row. */
 #include "graph/op.h"
 #include "ops.h"
 
@@ -31,15 +32,30 @@ static fv_status check(fv_node *node, fv_err *err)
     }
     node->out->rows = a->n;
     node->out->cols = node->in[0]->cols;
+    for (int t = 0; t < node->n_in; t++)
+        if (!node->in[t]->data) node->scratch_forward = (size_t)node->out->cols * sizeof(float);
     return FV_OK;
+}
+
+static void look_up_narrow(const fv_node *node, int t)
+{
+    const args *a = node->args;
+    float *row = node->scratch;
+    const fv_tensor *y = node->out;
+    for (int64_t i = 0; i < y->rows; i++) {
+        fv_param_rows(row, node->in[t]->param, a->ids[t][i], 1);
+        fv_copy_rows(y->data + i * y->stride, y->stride, t > 0, row, y->cols, a->scales[t], 1, y->cols, NULL);
+    }
 }
 
 static void forward(const fv_node *node, const fv_run *run)
 {
     const args *a = node->args;
     fv_tensor *y = node->out;
-    for (int t = 0; t < node->n_in; t++)
-        fv_gather_rows(y->data, y->stride, t > 0, node->in[t]->data, node->in[t]->stride, a->ids[t], a->scales[t], y->rows, y->cols, run->pool);
+    for (int t = 0; t < node->n_in; t++) {
+        if (!node->in[t]->data) look_up_narrow(node, t);
+        else fv_gather_rows(y->data, y->stride, t > 0, node->in[t]->data, node->in[t]->stride, a->ids[t], a->scales[t], y->rows, y->cols, run->pool);
+    }
 }
 
 static void backward(const fv_node *node, const fv_run *run)

@@ -55,6 +55,9 @@ static fv_gemm weight_product(const fv_node *node, fv_grad_to d)
     };
 }
 
+/* Of weights that are stored as integers, widened; whole cache lines. */
+static size_t stored_bytes(const fv_tensor *w) { return ((size_t)(w->rows * w->cols) * sizeof(float) + 63) / 64 * 64; }
+
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
 static fv_status check(fv_node *node, fv_err *err)
@@ -73,6 +76,7 @@ static fv_status check(fv_node *node, fv_err *err)
     fv_gemm f = forward_product(node), dx = input_product(node, (fv_grad_to){0}), dw = weight_product(node, (fv_grad_to){0});
     node->scratch_forward = fv_gemm_scratch(&f, node->threads);
     node->scratch_backward = larger(fv_gemm_scratch(&dx, node->threads), fv_gemm_scratch(&dw, node->threads));
+    if (w->param && !w->data) node->scratch_backward += stored_bytes(w);
     return FV_OK;
 }
 
@@ -91,7 +95,13 @@ static void backward(const fv_node *node, const fv_run *run)
     if (a->act != FV_ACT_NONE) fv_act_backward(y->grad, y->grad_stride, false, y->grad, y->grad_stride, node->aux, y->cols, y->rows, y->cols, a->act, run->pool);
     if (dx.data) {
         fv_gemm g = input_product(node, dx);
-        fv_gemm_run(&g, run->pool, node->scratch);
+        char *scratch = node->scratch;
+        if (!g.b) {
+            fv_param_rows((float *)(void *)scratch, node->in[W]->param, 0, node->in[W]->rows);
+            g.b = (const float *)(const void *)scratch;
+            scratch += stored_bytes(node->in[W]);
+        }
+        fv_gemm_run(&g, run->pool, scratch);
     }
     if (dw.data) {
         fv_gemm g = weight_product(node, dw);

@@ -170,7 +170,7 @@ static void take_over(fv_training *t, fv_network *from)
             const fv_param *source = theirs->items[k];
             if (strcmp(to->names[0], source->names[0]) != 0) continue;
             FV_ASSERT(to->rows == source->rows && to->cols == source->cols);
-            memcpy(to->data, source->data, (size_t)(to->rows * to->cols) * sizeof(float));
+            fv_param_rows(to->data, source, 0, source->rows);
         }
     }
 }
@@ -188,6 +188,7 @@ static fv_status adopt_architecture(fv_training *t, const fv_model *from, fv_err
     config.dropout = t->recipe.encoder.dropout;
     config.attention_dropout = t->recipe.encoder.attention_dropout;
     if (o->pooling && o->task != FV_TASK_EMBED) config.pooling = t->recipe.encoder.pooling; /* a vector's is no part of the body */
+    config.stored = (fv_quantization){0};
     t->recipe.encoder = config;
     if (!(t->recipe.lr > 0)) t->recipe.lr = FV_TUNING_LR / config.width;
     return FV_OK;
@@ -204,6 +205,7 @@ static fv_status adopt_translator(fv_training *t, const fv_model *from, fv_err *
     if (o->max_len > config.max_len) return FV_FAIL(err, FV_E_ARGUMENT, "%s takes texts of at most %d tokens; %d asked", o->from, config.max_len, o->max_len);
     config.dropout = t->recipe.translator.dropout;
     config.attention_dropout = t->recipe.translator.attention_dropout;
+    config.stored = (fv_quantization){0};
     t->recipe.translator = config;
     return FV_OK;
 }
@@ -232,6 +234,7 @@ static fv_status make_weights(fv_training *t, fv_model *from, fv_err *err)
     FV_TRY(fv_params_allocate(t->params, err));
     fv_params_draw(t->params, t->recipe.seed);
     if (from) take_over(t, &from->net);
+    if (from && fv_network_stored(&from->net)->weights) fv_training_say(t, "%s: its weights of 8 bits are widened; training goes on in float32", t->o->from);
 done:
     return status;
 }

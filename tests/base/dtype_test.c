@@ -75,6 +75,24 @@ static void rounding_is_to_nearest_even(void **state)
     assert_memory_equal(got, rounded, sizeof rounded);
 }
 
+/* Every half is its own nearest; between two neighbours the middle goes to the even one, and what lies beside it to the nearer. */
+static void halves_round_to_nearest_even(void **state)
+{
+    (void)state;
+    for (uint32_t h = 0; h < 0x7bff; h++) {
+        uint16_t pair[2] = {(uint16_t)h, (uint16_t)(h + 1)}, found[4], even = (uint16_t)(h + (h & 1));
+        float f[2];
+        fv_dtype_widen(f, pair, FV_F16, 2);
+        float middle = 0.5f * (f[0] + f[1]), asked[4] = {f[0], nextafterf(middle, 0), -middle, nextafterf(middle, 1e6f)};
+        assert_true(fv_dtype_round_f16(found, asked, 4));
+        assert_true(found[0] == pair[0] && found[1] == pair[0] && found[2] == (even | 0x8000) && found[3] == pair[1]);
+    }
+    static const float wrong[] = {65520, -70000, INFINITY, NAN};
+    uint16_t half;
+    for (int i = 0; i < 4; i++) assert_false(fv_dtype_round_f16(&half, wrong + i, 1));
+    assert_true(fv_dtype_round_f16(&half, &(float){65519.996f}, 1) && half == 0x7bff);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -83,6 +101,7 @@ int main(void)
         cmocka_unit_test(unknown_names_are_refused),
         cmocka_unit_test(short_floats_widen_exactly),
         cmocka_unit_test(rounding_is_to_nearest_even),
+        cmocka_unit_test(halves_round_to_nearest_even),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

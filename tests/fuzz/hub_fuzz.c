@@ -1,6 +1,6 @@
 /* Encoder folders as hubs publish them, of which one file comes from a stranger: opened or refused, and what opens must make
  * vectors and answer a pair, or say why it cannot. The first byte of an input says which file of which recorded folder
- * (tests/golden/encoders) the rest replaces: configurations of every family, the index over shards, a chain of modules. */
+ * (tests/golden/encoders) the rest replaces: configurations of every family, the index over shards, a chain of modules, integers and their scales. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const struct { const char *source, *file; } cases[] = {
     {"sentence", "modules.json"}, {"sentence", "1_Pooling/config.json"}, {"sentence", "2_Dense/config.json"}, {"sentence", "2_Dense/model.safetensors"}, {"sentence", "config_sentence_transformers.json"},
     {"sentence", "sentence_bert_config.json"}, {"sentence", "tokenizer_config.json"}, {"cross", "config.json"}, {"bert-sharded", "model.safetensors.index.json"}, {"roberta", "config.json"},
-    {"xlm-roberta", "config.json"}, {"distilbert", "config.json"}, {"mpnet", "config.json"}, {"bert-tags", "config.json"},
+    {"xlm-roberta", "config.json"}, {"distilbert", "config.json"}, {"mpnet", "config.json"}, {"bert-tags", "config.json"}, {"int8", "config.json"}, {"int8", "model.safetensors"},
 };
 
 /* What a folder may have; folders first. Those without a tokenizer get the one of "sentence". */

@@ -109,6 +109,7 @@ static void packed_copies_follow_the_version(void **state)
     (void)state;
     fv_params params = {0};
     fv_param *w = add(&params, "dense.weight", 2, 8, 8, FV_INIT_NORMAL), *table = add(&params, "embeddings.weight", 2, 8, 8, FV_INIT_NORMAL);
+    table->table = true;
     fv_param *b = add(&params, "dense.bias", 1, 1, 8, FV_INIT_ZERO);
     assert_int_equal(fv_params_allocate(&params, NULL), FV_OK);
     fv_params_draw(&params, 1);
