@@ -62,23 +62,40 @@ void fv_quantize_weights(int8_t *q, int64_t ldq, float *scales, const float *w, 
 }
 
 /* The two sizes of number that a word may hold. */
-static void put_number(float *words, int64_t at, int per_word, int8_t number)
+static void put_number(uint8_t *word, int64_t at, int per_word, int8_t number)
 {
     int16_t wide = number;
-    if (per_word == 4) memcpy((uint8_t *)words + at, &number, sizeof number);
-    else memcpy((uint8_t *)words + at * 2, &wide, sizeof wide);
+    if (per_word == 4) memcpy(word + at, &number, sizeof number);
+    else memcpy(word + at * 2, &wide, sizeof wide);
 }
 
-/* Column j of B, into its place in the panels; they are zero already, so that the last word is filled up. */
+/* n numbers into words that lie `step` bytes apart. The last word may be filled by less: it is zero already. */
+static void put_numbers(uint8_t *to, int64_t step, const int8_t *w, int64_t n, int per_word)
+{
+    int64_t l = 0;
+    if (per_word == 4) {
+        for (; l + 4 <= n; l += 4, to += step) memcpy(to, w + l, 4);
+    } else {
+        for (; l + 2 <= n; l += 2, to += step) {
+            uint32_t pair = (uint16_t)w[l] | (uint32_t)(uint16_t)w[l + 1] << 16;
+            memcpy(to, &pair, sizeof pair);
+        }
+    }
+    for (int64_t at = 0; l + at < n; at++) put_number(to, at, per_word, w[l + at]);
+}
+
+/* Column j of B, into its place in the panels of each block. */
 static void pack_column(fv_packed *p, const fv_int8_table *t, const int8_t *w, int64_t j)
 {
     int64_t words = (p->k + t->per_word - 1) / t->per_word, block = fv_gemm_k_block(words), n = round_up(p->n, t->nr);
-    for (int64_t l = 0; l < p->k; l++) {
-        int64_t word = l / t->per_word, begin = word / block * block;
-        int64_t panel = begin * n + j / t->nr * min64(block, words - begin) * t->nr;
-        put_number(p->panels, (panel + (word - begin) * t->nr + j % t->nr) * t->per_word + l % t->per_word, t->per_word, w[l]);
-        p->sums[j] += w[l];
+    int32_t sum = 0;
+    for (int64_t begin = 0; begin < words; begin += block) {
+        int64_t count = min64(block, words - begin), first = begin * t->per_word;
+        float *to = p->panels + begin * n + j / t->nr * count * t->nr + j % t->nr;
+        put_numbers((uint8_t *)to, t->nr * (int64_t)sizeof(float), w + first, min64(p->k - first, count * t->per_word), t->per_word);
     }
+    for (int64_t l = 0; l < p->k; l++) sum += w[l];
+    p->sums[j] = sum;
 }
 
 fv_packed *fv_packed_new_int8(const int8_t *w, int64_t ldw, const float *scales, int64_t k, int64_t n, fv_err *err)
