@@ -272,7 +272,7 @@ typedef struct fv_train_options {
     int epochs;                       /* default 0: 30, or 7 where n-grams teach (`wide` false), or 6 `from` an encoder; fewer when time is short */
     double max_seconds;               /* 0: no bound; else the first 20 steps are timed and the number of steps fixed */
     int patience;                     /* epochs without a better validation before stopping; 0: never */
-    int batch_tokens;                 /* tokens of a batch at most; default 0: 2048, or 768 to label texts `from` an encoder */
+    int batch_tokens;                 /* tokens of a batch at most; default 0: 2048, or 768 to label texts `from` an encoder, or 4096 for FV_TASK_EMBED */
     int accumulate;                   /* shards whose gradients make one step, a power of two */
 
     fv_optimiser optimiser;

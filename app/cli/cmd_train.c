@@ -83,7 +83,7 @@ static const cli_option options[] = {
     {"lr", "X", "highest learning rate; the preset's if not given, with --from 0.04 / width", AT(o.lr), .low = 0, .high = 10},
     {"schedule", "linear|cosine|inverse-sqrt|constant", "how the rate falls after the warm-up", AT(o.schedule)},
     {"warmup", "X", "share of the steps in which the rate rises", AT(o.warmup), .low = 0, .high = 1},
-    {"batch-tokens", "N", "tokens of a batch at most; 2048 if not given, 768 to classify with --from", AT(o.batch_tokens), .low = 1, .high = 16777216},
+    {"batch-tokens", "N", "tokens of a batch at most; 2048 if not given, 768 to classify with --from, 4096 for embed", AT(o.batch_tokens), .low = 1, .high = 16777216},
     {"accumulate", "N", "batches whose gradients make one step, a power of two", AT(o.accumulate), .low = 1, .high = 65536},
     {"optimizer", "adamw|adam", "adam has its weight decay in the gradient (L2)", AT(o.optimiser)},
     {"weight-decay", "X", "how hard weights are pulled to zero", AT(o.weight_decay), .low = 0, .high = 10},

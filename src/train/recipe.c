@@ -234,7 +234,7 @@ fv_status fv_recipe_settle(fv_recipe *r, const fv_train_options *o, fv_err *err)
     bool taught = !o->wide && !o->from && o->task == FV_TASK_CLASSIFY && o->labels == FV_LABELS_SINGLE;
     *r = (fv_recipe){
         .taught = taught, .cased = o->cased, .wide = o->wide && !o->from && (o->task == FV_TASK_CLASSIFY || o->task == FV_TASK_MULTI), .task = o->task, .labels = o->labels, .products = o->products, .epochs = pick(o->epochs, tunes(o) ? 6 : taught ? 30 / (1 + FV_LESSON_COPIES) : 30), .patience = o->patience,
-        .batch_tokens = pick(o->batch_tokens, tunes(o) && o->task == FV_TASK_CLASSIFY ? 768 : 2048), .accumulate = o->accumulate, .optimiser = o->optimiser, .schedule = o->schedule,
+        .batch_tokens = pick(o->batch_tokens, o->task == FV_TASK_EMBED ? 4096 : tunes(o) && o->task == FV_TASK_CLASSIFY ? 768 : 2048), .accumulate = o->accumulate, .optimiser = o->optimiser, .schedule = o->schedule,
         .lr = o->lr > 0 || tunes(o) ? o->lr : p->lr, .warmup = o->warmup, .weight_decay = o->weight_decay,
         .beta1 = o->beta1, .beta2 = o->beta2, .epsilon = o->epsilon, .clip = o->clip,
         .sample_pieces = o->sample_pieces, .average = o->average, .word_dropout = word_dropout_of(o), .label_smoothing = o->task == FV_TASK_MLM ? 0 : o->label_smoothing, .seed = o->seed, .steps_asked = o->steps,
