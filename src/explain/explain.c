@@ -171,6 +171,9 @@ static fv_status order_of(const fv_explaining *x, const fv_attribution *a, doubl
     return fv_explain_order(room, x->units.n, order, err);
 }
 
+/* Probabilities are float32: orders that are all alike, as of one word said again and again, differ by so little at most. */
+#define ROUNDING 1e-6
+
 static void judge(fv_explanation *e, const fv_faithfulness *measured, int orders)
 {
     double sum = 0, squares = 0;
@@ -184,7 +187,7 @@ static void judge(fv_explanation *e, const fv_faithfulness *measured, int orders
     for (int i = 0; i < e->n_attributions; i++) {
         fv_attribution *a = &e->attributions[i];
         a->measured = measured[orders + i];
-        if (!(net(&a->measured) > net(&e->random) + 2 * e->random_error)) a->withheld = FV_WITHHELD_RANDOM, a->weights = NULL;
+        if (!(net(&a->measured) > net(&e->random) + 2 * e->random_error + ROUNDING)) a->withheld = FV_WITHHELD_RANDOM, a->weights = NULL;
     }
 }
 

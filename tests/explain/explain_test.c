@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/rng.h"
 #include "explain/explain.h"
 #include "train/toy.h"
 
@@ -92,37 +93,103 @@ static bool decides(const char *text, const fv_explained_word *w)
     return false;
 }
 
-/* How many of the rows have it first by the best method, and by each where it is shown; rows are none that was learnt from. */
-static void expect_found(const trained *t, double least)
+/* In how many of the rows each method is shown, and in how many of these it has the word first. */
+typedef struct tally {
+    int rows, shown[FV_N_METHODS], found[FV_N_METHODS];
+} tally;
+
+static tally count_found(const trained *t, const char *path)
 {
-    const char *path = toy_classes("unseen.tsv", 360, 560);
+    tally c = {0};
     fv_reader *reader = fv_reader_open(path, NULL, NULL);
     fv_row row;
-    int rows = 0, best = 0, found[FV_N_METHODS] = {0}, shown[FV_N_METHODS] = {0};
     assert_non_null(reader);
-    while (fv_reader_next(reader, &row, NULL) == 1) {
+    for (; fv_reader_next(reader, &row, NULL) == 1; c.rows++) {
         fv_explanation *e = explain(t, &(fv_text){.text = row.text, .len = row.text_len}, NULL);
-        rows++;
         for (int i = 0; i < e->n_attributions; i++) {
             const fv_attribution *a = &e->attributions[i];
-            bool right = a->weights && decides(row.text, &e->words[first_word(a->weights, e->n_words)]);
-            best += i == 0 && right;
-            found[a->method] += right;
-            shown[a->method] += a->weights != NULL;
+            if (!a->weights) continue;
+            c.shown[a->method]++;
+            c.found[a->method] += decides(row.text, &e->words[first_word(a->weights, e->n_words)]);
         }
         fv_explanation_free(e);
     }
     fv_reader_close(reader);
-    for (int m = 0; m < FV_N_METHODS; m++) print_message("%s: first in %d of %d in which it is shown, %d rows\n", fv_method_name((fv_method)m), found[m], shown[m], rows);
-    if (best < least * rows) fail_msg("the word that decides is first in %d of %d", best, rows);
-    if (found[FV_METHOD_LEAVE_ONE_OUT] < least * rows || found[FV_METHOD_INTEGRATED] < least * rows) fail_msg("a method by itself finds fewer");
+    for (int m = 0; m < FV_N_METHODS; m++) print_message("%s: first in %d of the %d that show it, %d rows\n", fv_method_name((fv_method)m), c.found[m], c.shown[m], c.rows);
+    return c;
+}
+
+/* Of the rows that show it, 99 in 100; and few do not. */
+static void expect_found(const tally *c, fv_method method)
+{
+    if (c->shown[method] < 0.9 * c->rows) fail_msg("%s is shown in %d of %d", fv_method_name(method), c->shown[method], c->rows);
+    if (c->found[method] < 0.99 * c->shown[method]) fail_msg("%s has the word that decides first in %d of %d", fv_method_name(method), c->found[method], c->shown[method]);
 }
 
 static void the_word_that_decides_is_first(void **state)
 {
     (void)state;
-    expect_found(&narrow, 0.99);
-    expect_found(&wide, 0.99);
+    const trained *all[] = {&narrow, &wide};
+    for (int i = 0; i < 2; i++) {
+        tally c = count_found(all[i], toy_classes("unseen.tsv", 360, 560)); /* none that was learnt from */
+        expect_found(&c, FV_METHOD_INTEGRATED);
+        expect_found(&c, FV_METHOD_LEAVE_ONE_OUT);
+    }
+}
+
+/* Authored sentences: six to fourteen neutral words in any order, and one that decides, anywhere among them. */
+static const char *planted_rows(const char *name, uint64_t seed, int n)
+{
+    static const char *const neutral[] = {"the", "a", "we", "they", "he", "she", "saw", "had", "some", "more", "of", "at", "in", "on", "near", "and", "then", "again", "today", "house",
+        "table", "window", "road", "morning", "evening", "long", "small", "old", "new", "quite", "very", "there", "here", "was", "is", "with", "from", "for", "about", "walked"};
+    static const char *const labels[] = {"berry", "metal", "river"};
+    fv_rng rng = fv_rng_make(seed, "planted");
+    fv_buf text = {0};
+    fv_buf_puts(&text, "text\tlabel\n", NULL);
+    for (int i = 0; i < n; i++) {
+        int words = 6 + (int)(9 * fv_rng_uniform(&rng)), at = (int)((words + 1) * fv_rng_uniform(&rng)), chosen = (int)(FV_COUNT(deciding) * fv_rng_uniform(&rng));
+        for (int k = 0; k <= words; k++)
+            fv_buf_printf(&text, NULL, "%s%s", k ? " " : "", k == at ? deciding[chosen] : neutral[(size_t)(FV_COUNT(neutral) * fv_rng_uniform(&rng))]);
+        fv_buf_printf(&text, NULL, "\t%s\n", labels[chosen / 6]);
+    }
+    const char *path = toy_text(name, text.data);
+    fv_buf_release(&text);
+    return path;
+}
+
+static tally explain_planted(bool with_wide, int64_t steps)
+{
+    fv_train_options o;
+    toy_options(&o, planted_rows("planted.tsv", 1, 2000), planted_rows("planted-valid.tsv", 2, 90), "planted");
+    o.wide = with_wide;
+    o.steps = steps;
+    o.batch_tokens = 512;
+    toy_train(&o);
+    trained t = {.model = toy_open(o.out)};
+    t.session = fv_session_new(t.model, NULL, NULL);
+    assert_non_null(t.session);
+    tally c = count_found(&t, planted_rows("planted-unseen.tsv", 3, 300));
+    fv_session_free(t.session);
+    fv_model_close(t.model);
+    return c;
+}
+
+/* Where a model has learnt that one known word decides, that word is first, wherever it stands. With the n-grams' part by each method.
+ * The Transformer alone is so sure of these that its score hardly changes near the text, so the gradient there says little: it is mostly
+ * withheld, and where it is shown the word is first less often (docs/explain.md). */
+static void a_planted_word_is_first(void **state)
+{
+    (void)state;
+#ifdef __SANITIZE_THREAD__
+    skip(); /* learning takes ten times as long, and threads are tested below */
+#endif
+    tally c = explain_planted(true, 300);
+    for (int m = 0; m < FV_N_METHODS; m++) expect_found(&c, (fv_method)m);
+    c = explain_planted(false, 700);
+    expect_found(&c, FV_METHOD_ATTENTION);
+    expect_found(&c, FV_METHOD_INTEGRATED);
+    expect_found(&c, FV_METHOD_LEAVE_ONE_OUT);
+    assert_true(c.found[FV_METHOD_GRADIENT] >= 0.9 * c.shown[FV_METHOD_GRADIENT]);
 }
 
 /* ---- Figures ---- */
@@ -179,7 +246,7 @@ static void figures_are_those_of_the_article(void **state)
 static void withheld_is_what_is_no_better_than_chance(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"we found zinc today", "they spoke of elder with care", "nothing known here at all", "a a a a a a", "qq zz"};
+    static const char *const texts[] = {"we found zinc today", "they spoke of elder with care", "nothing known here at all", "a a a a a a", "qq zz"}; /* orders of one word are all alike */
     int withheld = 0, shown = 0;
     for (size_t i = 0; i < FV_COUNT(texts); i++) {
         fv_explanation *e = explain(&narrow, &(fv_text){.text = texts[i]}, NULL);
@@ -189,7 +256,7 @@ static void withheld_is_what_is_no_better_than_chance(void **state)
         for (int m = 0; m < e->n_attributions; m++) {
             const fv_attribution *a = &e->attributions[m];
             double net = a->measured.comprehensiveness - a->measured.sufficiency;
-            assert_int_equal(a->withheld, net > bar ? FV_WITHHELD_NOT : FV_WITHHELD_RANDOM);
+            assert_int_equal(a->withheld, net > bar + 1e-6 ? FV_WITHHELD_NOT : FV_WITHHELD_RANDOM);
             assert_true((a->weights == NULL) == (a->withheld != FV_WITHHELD_NOT));
             assert_true(net <= last || a->withheld != FV_WITHHELD_NOT); /* best first */
             last = a->withheld == FV_WITHHELD_NOT ? net : INFINITY;
@@ -386,6 +453,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_word_that_decides_is_first),
+        cmocka_unit_test(a_planted_word_is_first),
         cmocka_unit_test(leave_one_out_is_what_it_says),
         cmocka_unit_test(figures_are_those_of_the_article),
         cmocka_unit_test(withheld_is_what_is_no_better_than_chance),

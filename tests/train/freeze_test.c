@@ -107,6 +107,17 @@ typedef struct way {
     const char *text2;
 } way;
 
+/* Texts that belong together: two columns and no label. */
+static const char *vector_pairs(const char *name, int first, int last)
+{
+    fv_buf rows = {0};
+    fv_buf_puts(&rows, "text\ttext2\n", NULL);
+    for (int i = first; i < last; i++) fv_buf_printf(&rows, NULL, "a cat sat %d\tthe cat %d sat\n", i, i);
+    const char *path = toy_text(name, rows.data);
+    fv_buf_release(&rows);
+    return path;
+}
+
 static const way ways[] = {
     {"single label", toy_classes, "w.tsv", FV_TASK_CLASSIFY, FV_LABELS_SINGLE, NULL},
     {"several labels", toy_sets, "w.tsv", FV_TASK_CLASSIFY, FV_LABELS_MULTI, NULL},
@@ -114,6 +125,7 @@ static const way ways[] = {
     {"pairs", toy_pairs, "w.tsv", FV_TASK_CLASSIFY, FV_LABELS_SINGLE, "text2"},
     {"tags", toy_tags, "w.conll", FV_TASK_TAG, FV_LABELS_SINGLE, NULL},
     {"missing words", toy_classes, "w.tsv", FV_TASK_MLM, FV_LABELS_SINGLE, NULL},
+    {"vectors", vector_pairs, "w.tsv", FV_TASK_EMBED, FV_LABELS_SINGLE, NULL},
 };
 
 static void train_way(const way *w, const char *from, int freeze, char out[FV_PATH_MAX])
