@@ -54,7 +54,7 @@ function print_goals(    g, missing) {
 
 END {
     print "## Speed\n"
-    print "A share is of what the multiply-add units reached in the same run (for the optimiser, of the memory's bandwidth)."
+    print "A share is of what the multiply-add units reached in the same run (for the optimiser and the scan, of the memory's bandwidth)."
     print "Figures are medians of several runs, then the lowest and the highest. On a shared machine the shares compare, the figures do not.\n"
     print_goals()
     for (i = 1; i <= n_benches; i++) {
