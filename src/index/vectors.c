@@ -93,7 +93,11 @@ int64_t fv_vectors_remove(fv_vectors *v, uint32_t row)
 
 const float *fv_vectors_get(const fv_vectors *v, uint32_t row) { return at(v, row).x; }
 
-size_t fv_vectors_bytes(const fv_vectors *v) { return v->n_blocks * (size_t)fv_vectors_per_block(v->D) * row_bytes(v->D) + v->capacity * sizeof *v->blocks; }
+size_t fv_vectors_bytes(const fv_vectors *v)
+{
+    if (!v->n_blocks) return 0; /* D may be 0 then */
+    return v->n_blocks * (size_t)fv_vectors_per_block(v->D) * row_bytes(v->D) + v->capacity * sizeof *v->blocks;
+}
 
 void fv_vectors_release(fv_vectors *v)
 {

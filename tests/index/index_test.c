@@ -412,6 +412,7 @@ static void odd_texts(void **state)
         assert_int_equal(n, expected[i].n);
         if (n) assert_true(hits[0].id == expected[i].id && isfinite(hits[0].score));
     }
+    assert_true(fv_index_bytes(index) > LONG / 1000);
     for (int64_t id = 0; id < 5; id++) assert_true(fv_index_remove(index, id));
     assert_false(fv_index_remove(index, 2));
     fv_index_free(index);
