@@ -494,7 +494,7 @@ fv_status fv_matched_words(const char *query, size_t query_len, const char *text
     *n = 0;
     FV_TRY(fv_terms_of(&asked, FV_TERMS_QUERY, query, length(query, query_len), err));
     FV_TRY(fv_terms_of(&there, FV_TERMS_DOCUMENT, text, length(text, len), err));
-    qsort(asked.items, asked.n, sizeof *asked.items, by_hash);
+    if (asked.n) qsort(asked.items, asked.n, sizeof *asked.items, by_hash);
     *out = malloc((there.n + 1) * sizeof **out);
     if (!*out) FV_TRY(FV_FAIL(err, FV_E_MEMORY, "out of memory: the places of %zu words", there.n));
     for (size_t i = 0; i < there.n; i++)

@@ -72,7 +72,10 @@ void fv_nearest_add(fv_nearest *best, int64_t name, float score)
 
 static int best_first(const void *a, const void *b) { return fv_near_before(*(const fv_near *)b, *(const fv_near *)a) ? 1 : -1; }
 
-void fv_nearest_sort(fv_nearest *best) { qsort(best->items, (size_t)best->n, sizeof *best->items, best_first); }
+void fv_nearest_sort(fv_nearest *best)
+{
+    if (best->n) qsort(best->items, (size_t)best->n, sizeof *best->items, best_first);
+}
 
 /* ---- Queries ------------------------------------------------------------------------------ */
 

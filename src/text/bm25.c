@@ -48,7 +48,7 @@ bool fv_bm25_has(const fv_bm25 *x, uint32_t document) { return document < x->n_d
 static const fv_ids *ids_of(const fv_bm25 *x, fv_ids *view)
 {
     *view = x->ids;
-    view->keys = &x->words->hash;
+    view->keys = x->words; /* a word begins with its hash */
     view->stride = sizeof *x->words;
     return view;
 }
@@ -263,7 +263,7 @@ fv_status fv_bm25_scores(const fv_bm25 *x, float *scores, float *whole, const ch
     fv_status status = sorted_terms(terms, FV_TERMS_QUERY, query, len, err);
     if (status != FV_OK) return status;
     double sum = 0;
-    memset(scores, 0, x->n_documents * sizeof *scores);
+    if (x->n_documents) memset(scores, 0, x->n_documents * sizeof *scores);
     for (size_t i = 0, end; i < terms->n; i = end) {
         end = run_end(terms, i);
         uint32_t w = find_word(x, terms->items[i].hash);
