@@ -746,7 +746,7 @@ typedef struct fv_bench_result {
 
 typedef void (*fv_on_bench)(void *user, const fv_bench_result *result);
 
-/* WHAT: "peak", "gemm", "attention", "ops", "train", "translate", "optimiser". ONLY: run cases whose name contains it, or NULL. */
+/* WHAT: "peak", "gemm", "attention", "embed", "ops", "train", "translate", "optimiser". ONLY: run cases whose name contains it, or NULL. */
 FV_API fv_status fv_bench(const char *what, const char *only, fv_on_bench on_result, void *user, fv_err *err);
 
 #ifdef __cplusplus

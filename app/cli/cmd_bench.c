@@ -13,7 +13,7 @@ struct args {
 #define AT(field) CLI_FIELD(struct args, field)
 
 static const cli_option operands[] = {
-    {"WHAT", "peak|gemm|attention|ops|train|translate|optimiser", "what to measure", AT(what), .needed = true},
+    {"WHAT", "peak|gemm|attention|embed|ops|train|translate|optimiser", "what to measure", AT(what), .needed = true},
 };
 
 static const cli_option options[] = {

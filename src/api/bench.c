@@ -260,7 +260,7 @@ static fv_status bench_optimiser(fv_bench_run *run, fv_err *err)
 
 typedef struct bench { const char *name; fv_status (*run)(fv_bench_run *, fv_err *); } bench;
 
-static const bench benches[] = {{"peak", bench_peak}, {"gemm", bench_gemm}, {"attention", bench_attention}, {"ops", fv_bench_ops}, {"train", fv_bench_train}, {"translate", fv_bench_translate}, {"optimiser", bench_optimiser}};
+static const bench benches[] = {{"peak", bench_peak}, {"gemm", bench_gemm}, {"attention", bench_attention}, {"embed", fv_bench_embed}, {"ops", fv_bench_ops}, {"train", fv_bench_train}, {"translate", fv_bench_translate}, {"optimiser", bench_optimiser}};
 
 fv_status fv_bench(const char *what, const char *only, fv_on_bench on_result, void *user, fv_err *err)
 {
@@ -270,5 +270,5 @@ fv_status fv_bench(const char *what, const char *only, fv_on_bench on_result, vo
     if (!run.pool) return FV_E_MEMORY;
     for (size_t i = 0; i < FV_COUNT(benches); i++)
         if (strcmp(benches[i].name, what) == 0) return benches[i].run(&run, err);
-    return FV_FAIL(err, FV_E_ARGUMENT, "bench \"%s\" is not known; expected peak, gemm, attention, ops, train, translate or optimiser", what);
+    return FV_FAIL(err, FV_E_ARGUMENT, "bench \"%s\" is not known; expected peak, gemm, attention, embed, ops, train, translate or optimiser", what);
 }

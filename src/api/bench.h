@@ -25,5 +25,6 @@ void fv_bench_report(const fv_bench_run *run, const char *name, const char *unit
 fv_status fv_bench_ops(fv_bench_run *run, fv_err *err);
 fv_status fv_bench_train(fv_bench_run *run, fv_err *err);
 fv_status fv_bench_translate(fv_bench_run *run, fv_err *err);
+fv_status fv_bench_embed(fv_bench_run *run, fv_err *err);
 
 #endif

@@ -41,7 +41,7 @@ t='train classify --train no-such.tsv'
     wrong "operand missing" 'FILE is missing' eval m
     wrong "top of zero" '--top is "0"; expected a whole number from 1' classify m --top 0
     wrong "lines have no columns" 'which have no columns' tokenizer train f --out o --lines --text x
-    wrong "unknown benchmark" 'WHAT is "moon"; expected peak, gemm, attention, ops, train, translate or optimiser' bench moon
+    wrong "unknown benchmark" 'WHAT is "moon"; expected peak, gemm, attention, embed, ops, train, translate or optimiser' bench moon
     wrong "unknown shell" '--completion is "csh"; expected bash, zsh or fish' help --completion csh
     wrong "help for nothing" 'there is no command "moon"' help moon
     wrong "server without a model" '--model MODEL is missing' serve
