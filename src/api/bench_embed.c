@@ -15,25 +15,13 @@ typedef struct embedding {
     fv_encoder encoder;
     fv_sentence sentence;
     fv_graph *graph;
+    fv_crew *crew;
     fv_token_rows rows;
-    fv_sampler sampler;
+    int batch_tokens;
     float *out;
     double flops; /* of all rows: 21 million a token in products, and attention */
     fv_status status;
 } embedding;
-
-/* What products read, and nothing else, is packed. */
-static fv_status pack(fv_encoder *e, fv_precision precision, fv_pool *pool, fv_err *err)
-{
-    fv_status status = FV_OK;
-    for (int i = 0; i < e->config.layers; i++) {
-        const fv_block *b = &e->blocks[i];
-        const fv_linear_weights *all[] = {&b->qkv, &b->out, &b->up, &b->down};
-        for (size_t k = 0; k < FV_COUNT(all); k++) FV_TRY(fv_param_pack(all[k]->w, precision, pool, err));
-    }
-done:
-    return status;
-}
 
 static fv_status set_up(embedding *e, fv_precision precision, fv_pool *pool, fv_err *err)
 {
@@ -46,16 +34,18 @@ static fv_status set_up(embedding *e, fv_precision precision, fv_pool *pool, fv_
     FV_TRY(fv_encoder_init(&e->encoder, &config, err));
     FV_TRY(fv_params_allocate(&e->encoder.params, err));
     fv_params_draw(&e->encoder.params, 1);
-    FV_TRY(pack(&e->encoder, precision, pool, err));
+    FV_TRY(fv_params_pack(&e->encoder.params, precision, pool, err));
     e->graph = fv_graph_new(pool, err);
-    if (!e->graph) status = FV_E_MEMORY;
+    if (!e->graph) return FV_E_MEMORY;
+    fv_graph_set_precision(e->graph, precision);
+    e->crew = fv_crew_new(e->graph, pool, err);
+    if (!e->crew) return FV_E_MEMORY;
 done:
     return status;
 }
 
 static void drop_rows(embedding *e)
 {
-    fv_sampler_release(&e->sampler);
     fv_token_rows_release(&e->rows);
     fv_free(e->out);
     e->out = NULL;
@@ -64,6 +54,7 @@ static void drop_rows(embedding *e)
 static void tear_down(embedding *e)
 {
     drop_rows(e);
+    fv_crew_free(e->crew);
     fv_graph_free(e->graph);
     fv_encoder_release(&e->encoder);
 }
@@ -83,7 +74,6 @@ static double row_flops(const fv_encoder_config *c, int64_t n)
 
 static fv_status make_rows(embedding *e, size_t n, int length, fv_err *err)
 {
-    fv_status status = FV_OK;
     fv_session_options o;
     fv_rng rng = fv_rng_make(1, "bench embed");
     e->flops = 0;
@@ -102,15 +92,14 @@ static fv_status make_rows(embedding *e, size_t n, int length, fv_err *err)
     if (!e->rows.ids || !e->rows.types || !e->out) return FV_E_MEMORY;
     for (size_t i = 0; i < tokens; i++) e->rows.ids[i] = (int32_t)fv_rng_below(&rng, WORDS);
     fv_session_options_init(&o);
-    FV_TRY(fv_sampler_init(&e->sampler, &e->rows, o.batch_tokens, 0, err));
-done:
-    return status;
+    e->batch_tokens = o.batch_tokens;
+    return FV_OK;
 }
 
 static void embed(void *arg)
 {
     embedding *e = arg;
-    if (e->status == FV_OK) e->status = fv_infer_vectors(&e->encoder, &e->sentence, e->graph, &e->sampler, e->encoder.config.width, true, e->out, NULL);
+    if (e->status == FV_OK) e->status = fv_crew_vectors(e->crew, &e->encoder, &e->sentence, &e->rows, e->batch_tokens, e->encoder.config.width, true, e->out, NULL);
 }
 
 static fv_status bench_rows(fv_bench_run *run, embedding *e, const char *type, const char *shape, size_t n, int length, fv_err *err)

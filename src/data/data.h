@@ -108,6 +108,12 @@ typedef struct fv_batch {
 /* Cuts an epoch into batches: rows are shuffled by (seed, epoch), cut into windows, each window
  * sorted by length, batches filled up to `batch_tokens` (a longer row makes a batch of its own), and
  * the batches shuffled. A pure function of its inputs: any epoch can be planned again. */
+/* Where a batch is put together: as much as a sampler's largest batch needs. */
+typedef struct fv_batch_room {
+    int32_t *ids, *types, *positions, *offsets;
+    uint64_t *sequences;
+} fv_batch_room;
+
 typedef struct fv_sampler {
     const fv_token_rows *rows;
     int batch_tokens;
@@ -117,9 +123,7 @@ typedef struct fv_sampler {
     size_t n_batches;
     int64_t epoch;       /* of the present plan; -1: in order of length, unshuffled, for evaluation */
     int32_t max_B, max_N;/* largest batch that any epoch can form; of rows that change later, too */
-    /* storage of the batch handed out */
-    int32_t *ids, *types, *positions, *offsets;
-    uint64_t *sequences;
+    fv_batch_room room;  /* of the batch handed out by fv_sampler_get */
     void *work;
 } fv_sampler;
 
@@ -127,6 +131,10 @@ typedef struct fv_sampler {
 fv_status fv_sampler_init(fv_sampler *sampler, const fv_token_rows *rows, int batch_tokens, uint64_t seed, fv_err *err);
 void fv_sampler_plan(fv_sampler *sampler, int64_t epoch); /* no allocation */
 void fv_sampler_get(fv_sampler *sampler, size_t i, fv_batch *batch);
+/* The same in a room of the caller's: several threads may read, each with its own. */
+void fv_sampler_read(const fv_sampler *sampler, size_t i, fv_batch_room *room, fv_batch *batch);
+fv_status fv_batch_room_init(fv_batch_room *room, const fv_sampler *sampler, fv_err *err);
+void fv_batch_room_release(fv_batch_room *room);
 void fv_sampler_release(fv_sampler *sampler);
 
 /* A batch of pairs, taken apart: a row is a source text and then its target text, which types 0 and 1 tell apart. What the

@@ -148,7 +148,7 @@ void fv_sampler_plan(fv_sampler *s, int64_t epoch)
 
 /* ---- Batches ------------------------------------------------------------------------------ */
 
-void fv_sampler_get(fv_sampler *s, size_t i, fv_batch *batch)
+void fv_sampler_read(const fv_sampler *s, size_t i, fv_batch_room *r, fv_batch *batch)
 {
     FV_ASSERT(i < s->n_batches);
     const fv_token_rows *rows = s->rows;
@@ -157,18 +157,20 @@ void fv_sampler_get(fv_sampler *s, size_t i, fv_batch *batch)
     for (int32_t b = 0; b < B; b++) {
         int64_t from = rows->offsets[numbers[b]];
         int32_t len = (int32_t)row_len(rows, numbers[b]);
-        s->offsets[b] = n;
-        s->sequences[b] = numbers[b];
-        memcpy(s->ids + n, rows->ids + from, (size_t)len * sizeof *s->ids);
+        r->offsets[b] = n;
+        r->sequences[b] = numbers[b];
+        memcpy(r->ids + n, rows->ids + from, (size_t)len * sizeof *r->ids);
         for (int32_t t = 0; t < len; t++, n++) {
-            s->types[n] = rows->types[from + t];
-            s->positions[n] = t;
+            r->types[n] = rows->types[from + t];
+            r->positions[n] = t;
         }
     }
-    s->offsets[B] = n;
-    *batch = (fv_batch){.B = B, .N = n, .ids = s->ids, .types = s->types, .positions = s->positions,
-                        .offsets = s->offsets, .sequences = s->sequences, .rows = numbers};
+    r->offsets[B] = n;
+    *batch = (fv_batch){.B = B, .N = n, .ids = r->ids, .types = r->types, .positions = r->positions,
+                        .offsets = r->offsets, .sequences = r->sequences, .rows = numbers};
 }
+
+void fv_sampler_get(fv_sampler *s, size_t i, fv_batch *batch) { fv_sampler_read(s, i, &s->room, batch); }
 
 /* ---- Bounds and storage -------------------------------------------------------------------- */
 
@@ -212,16 +214,26 @@ static fv_status allocate_plan(fv_sampler *s, fv_err *err)
     return status;
 }
 
-static fv_status allocate_batch(fv_sampler *s, fv_err *err)
+fv_status fv_batch_room_init(fv_batch_room *r, const fv_sampler *s, fv_err *err)
 {
     fv_status status = FV_OK;
     size_t N = (size_t)s->max_N, B = (size_t)s->max_B;
-    s->ids = array(N, sizeof *s->ids, &status, err);
-    s->types = array(N, sizeof *s->types, &status, err);
-    s->positions = array(N, sizeof *s->positions, &status, err);
-    s->offsets = array(B + 1, sizeof *s->offsets, &status, err);
-    s->sequences = array(B, sizeof *s->sequences, &status, err);
+    r->ids = array(N, sizeof *r->ids, &status, err);
+    r->types = array(N, sizeof *r->types, &status, err);
+    r->positions = array(N, sizeof *r->positions, &status, err);
+    r->offsets = array(B + 1, sizeof *r->offsets, &status, err);
+    r->sequences = array(B, sizeof *r->sequences, &status, err);
     return status;
+}
+
+void fv_batch_room_release(fv_batch_room *r)
+{
+    fv_free(r->ids);
+    fv_free(r->types);
+    fv_free(r->positions);
+    fv_free(r->offsets);
+    fv_free(r->sequences);
+    *r = (fv_batch_room){0};
 }
 
 fv_status fv_sampler_init(fv_sampler *s, const fv_token_rows *rows, int batch_tokens, uint64_t seed, fv_err *err)
@@ -232,7 +244,7 @@ fv_status fv_sampler_init(fv_sampler *s, const fv_token_rows *rows, int batch_to
     if (rows->n > INT32_MAX) return FV_FAIL(err, FV_E_ARGUMENT, "%zu rows are too many; at most %d", rows->n, INT32_MAX);
     FV_TRY(allocate_plan(s, err));
     find_bounds(s);
-    FV_TRY(allocate_batch(s, err));
+    FV_TRY(fv_batch_room_init(&s->room, s, err));
     fv_sampler_plan(s, 0);
 done:
     if (status != FV_OK) fv_sampler_release(s);
@@ -252,10 +264,6 @@ void fv_sampler_release(fv_sampler *s)
     fv_free(w);
     fv_free(s->order);
     fv_free(s->starts);
-    fv_free(s->ids);
-    fv_free(s->types);
-    fv_free(s->positions);
-    fv_free(s->offsets);
-    fv_free(s->sequences);
+    fv_batch_room_release(&s->room);
     *s = (fv_sampler){0};
 }

@@ -103,17 +103,33 @@ fv_status fv_infer_vectors(const fv_encoder *encoder, const fv_sentence *sentenc
     return status;
 }
 
+typedef struct making {
+    const fv_encoder *encoder;
+    const fv_sentence *sentence;
+    int dim;
+    bool unit;
+    float *out;
+} making;
+
+static fv_status make_batch(void *user, fv_graph *graph, const fv_batch *batch, fv_err *err)
+{
+    const making *m = user;
+    return run_batch(m->encoder, m->sentence, graph, batch, m->dim, m->unit, m->out, err);
+}
+
+fv_status fv_crew_vectors(fv_crew *crew, const fv_encoder *encoder, const fv_sentence *sentence, const fv_token_rows *rows, int batch_tokens, int dim, bool unit, float *out, fv_err *err)
+{
+    return fv_crew_run(crew, rows, batch_tokens, make_batch, &(making){encoder, sentence, dim, unit, out}, err);
+}
+
 static fv_status embed_texts(fv_session *s, const fv_text *texts, size_t n, int dim, bool unit, float *out, fv_err *err)
 {
     fv_status status = FV_OK;
     const fv_model *m = s->model;
     fv_token_rows rows = {0};
-    fv_sampler sampler = {0};
     FV_TRY(fv_prepare_rows(&rows, m->tokenizer, m->max_len, texts, n, &s->encoding, &s->cut, err));
-    FV_TRY(fv_sampler_init(&sampler, &rows, s->batch_tokens, 0, err));
-    FV_TRY(fv_infer_vectors(&m->net.encoder, &m->sentence, s->graph, &sampler, dim, unit, out, err));
+    FV_TRY(fv_crew_vectors(s->crew, &m->net.encoder, &m->sentence, &rows, s->batch_tokens, dim, unit, out, err));
 done:
-    fv_sampler_release(&sampler);
     fv_token_rows_release(&rows);
     return status;
 }

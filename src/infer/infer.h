@@ -6,6 +6,7 @@
  *   network.c   a body with its heads: weights, graph, labels in JSON
  *   prepare.c   texts to rows, cut to the model's length, and to features
  *   session.c   rows to scores
+ *   crew.c      batches on all cores (crew.h)
  *   foreign.c   what a folder answers that another program wrote
  *   sentence.c  folders of sentence-transformers (sentence.h), sentence_save.c writes them; embed.c: texts to vectors through them
  *   translate.c texts to texts: parts, search (search.h), words and their attention (align.h); decoder.c is the model behind the search
@@ -15,6 +16,7 @@
 #define FV_INFER_INFER_H
 
 #include "data/data.h"
+#include "infer/crew.h"
 #include "infer/sentence.h"
 #include "models/head.h"
 #include "models/seq2seq.h"
@@ -63,6 +65,7 @@ struct fv_session {
     int batch_tokens;
     fv_precision precision; /* of products */
     fv_graph *graph;
+    fv_crew *crew;         /* on it */
     fv_encoding encoding;
     fv_ngrams ngrams;
     fv_buf work;           /* scores of one call */
@@ -119,6 +122,8 @@ typedef int (*fv_infer_progress)(void *user, size_t batches, size_t of);
 fv_status fv_infer_rows(const fv_network *net, const fv_head *head, fv_graph *graph, fv_sampler *sampler, const fv_feature_rows *features, float *logits, fv_infer_progress progress, void *user, fv_err *err);
 /* The first `dim` numbers of the vectors of all rows that the sampler has, [n, dim] in row order; of length 1 if `unit`. */
 fv_status fv_infer_vectors(const fv_encoder *encoder, const fv_sentence *sentence, fv_graph *graph, fv_sampler *sampler, int dim, bool unit, float *out, fv_err *err);
+/* The same of rows, by all cores. */
+fv_status fv_crew_vectors(fv_crew *crew, const fv_encoder *encoder, const fv_sentence *sentence, const fv_token_rows *rows, int batch_tokens, int dim, bool unit, float *out, fv_err *err);
 /* Logits [n, outputs] of texts. */
 fv_status fv_session_logits(fv_session *session, const fv_text *texts, size_t n, float *logits, fv_infer_progress progress, void *user, fv_err *err);
 /* In place: softmax, sigmoid, or nothing, by kind. */

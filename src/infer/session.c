@@ -50,8 +50,9 @@ fv_session *fv_session_new(fv_model *model, const fv_session_options *options, f
     s->precision = precision;
     s->graph = fv_graph_new(pool, err);
     if (s->graph) fv_graph_set_precision(s->graph, precision);
-    if (s->graph && model->net.translator) s->translating = fv_translating_new(model, options, err);
-    if (s->graph && (s->translating || !model->net.translator)) return s;
+    s->crew = s->graph ? fv_crew_new(s->graph, pool, err) : NULL;
+    if (s->crew && model->net.translator) s->translating = fv_translating_new(model, options, err);
+    if (s->crew && (s->translating || !model->net.translator)) return s;
     fv_session_free(s);
     return NULL;
 }
@@ -59,6 +60,7 @@ fv_session *fv_session_new(fv_model *model, const fv_session_options *options, f
 void fv_session_free(fv_session *s)
 {
     if (!s) return;
+    fv_crew_free(s->crew);
     fv_graph_free(s->graph);
     fv_translating_free(s->translating);
     fv_encoding_release(&s->encoding);
