@@ -534,6 +534,7 @@ typedef enum fv_withheld {
     FV_WITHHELD_NOT,    /* it is shown */
     FV_WITHHELD_RANDOM, /* comprehensiveness less sufficiency is no higher than the random orders' mean and twice its standard error */
     FV_WITHHELD_SHORT,  /* of fewer than two words there is no order to measure */
+    FV_WITHHELD_GAP,    /* the gap is over 0.9 of |score - baseline_score|: the weights are hardly of what they should explain */
 } fv_withheld;
 
 typedef struct fv_attribution {

@@ -128,7 +128,7 @@ const cli_command cli_explain = {
             "from ▁ to █ elsewhere, relative to the strongest word; and the weightiest words as bars.\n\n"
             "Words are weighed in four ways: attention (where the Transformer looked, which is no proof of why it decided), gradient (gradient × input), integrated "
             "(integrated gradients, with what their sum lacks) and leave-one-out. Each is measured on this text: by how much the label's probability sinks without "
-            "its first words (the more the better), and with nothing but them (the less the better). The best one is shown; what is no better than words in random order is withheld.\n\n"
+            "its first words (the more the better), and with nothing but them (the less the better). The best one is shown; what is no better than words in random order is withheld, and so are weights whose sum misses over 90 % of the score.\n\n"
             "Then, if the model has a wide part (it has when it was trained from nothing without --no-wide), what the n-grams add "
             "to the label or take from it: this is a sum, and the whole of what that part does. The heaviest n-grams follow (words, pairs of "
             "words, pieces such as \"re-\" and \"-ed\"; of pieces that overlap, the heaviest), and how much of the lead over the runner-up is theirs, and how much the Transformer's.\n\n"

@@ -28,6 +28,17 @@ const char *cli_reasons_withheld(fv_withheld why)
     switch (why) {
     case FV_WITHHELD_RANDOM: return "withheld: no better than words in random order";
     case FV_WITHHELD_SHORT: return "withheld: fewer than two words have no order";
+    case FV_WITHHELD_GAP: return "withheld: its sum misses over 90 % of the score";
+    default: return NULL;
+    }
+}
+
+const char *cli_reasons_why(fv_withheld why)
+{
+    switch (why) {
+    case FV_WITHHELD_RANDOM: return "random";
+    case FV_WITHHELD_SHORT: return "short";
+    case FV_WITHHELD_GAP: return "gap";
     default: return NULL;
     }
 }

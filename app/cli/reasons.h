@@ -30,6 +30,7 @@ const char *cli_reasons_label(const cli_reasons *r, int label);
 const fv_attribution *cli_reasons_shown(const cli_reasons *r);
 const char *cli_reasons_measures(fv_method method);        /* "what the score loses without the word" */
 const char *cli_reasons_withheld(fv_withheld why);         /* a sentence, or NULL when it is not */
+const char *cli_reasons_why(fv_withheld why);              /* the same as a word for programs: "random" | "short" | "gap", or NULL */
 
 /* The heaviest n-grams, fewer than TOP if there are fewer: of pieces that overlap and pull the same way the heaviest stands for the others. */
 #define CLI_REASONS_NGRAMS 10

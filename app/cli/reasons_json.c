@@ -54,7 +54,7 @@ static json_t *method_json(const cli_reasons *r, size_t i)
     json_t *tree = json_pack("{s:s, s:o, s:o}", "method", fv_method_name(a->method), "comprehensiveness", cli_json_real(a->measured.comprehensiveness),
                              "sufficiency", cli_json_real(a->measured.sufficiency));
     bool fine = tree && (isnan(a->gap) || put(tree, "gap", cli_json_real(a->gap))) && (!a->steps || put(tree, "steps", json_integer(a->steps)));
-    return finished(tree, fine && (why ? put(tree, "withheld", json_string(why)) : put(tree, "weights", numbers(a->weights, r->explained->n_words))));
+    return finished(tree, fine && (why ? put(tree, "withheld", json_string(why)) && put(tree, "why", json_string(cli_reasons_why(a->withheld))) : put(tree, "weights", numbers(a->weights, r->explained->n_words))));
 }
 
 static json_t *random_json(const fv_explanation *e)

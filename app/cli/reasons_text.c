@@ -192,7 +192,7 @@ static fv_status print_methods(const cli_reasons *r, fv_err *err)
     putchar('\n');
     if (shown) FV_TRY(print_shown(r, shown, err));
     else if (!e->orders) printf("No reasons: fewer than two words have no order.\n");
-    else printf("No reasons: what was asked is no better than words in random order here.\n");
+    else printf("No reasons: all that was asked is withheld here, for what stands beside it.\n");
     FV_TRY(print_figures(r, err));
     if (e->cut) printf("\nThe text is longer than the model: explained is what it says of the part that it reads.\n");
 done:

@@ -31,6 +31,7 @@ const fits = (when) => check(document.documentElement.scrollWidth <= innerWidth,
 const press = (key) => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
 addEventListener("error", (event) => findings.push("error: " + event.message));
 fits("at first");
+check(!document.querySelector("main").innerHTML.includes("undefined"), "something has no words");
 check(!document.querySelector("main script"), "the text became markup");
 for (let i = 0; i < document.querySelectorAll("nav button").length; i++) document.querySelectorAll("nav button")[i].click();
 for (let i = 0; i < document.querySelectorAll(".heads button").length; i++) document.querySelectorAll(".heads button")[i].click();
@@ -50,6 +51,7 @@ if (document.querySelectorAll("[data-key^=word]").length > 1) {
 document.querySelector(".language").click();
 check(document.activeElement === document.body || document.activeElement.dataset.key, "focus is lost");
 fits("in the other language");
+check(!document.querySelector("main").innerHTML.includes("undefined"), "something has no words in the other language");
 document.querySelector(".language").click();
 document.title = findings.length ? "FOUND " + findings.join("; ") : "FINE " + document.documentElement.lang;
 </script>
