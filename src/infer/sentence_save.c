@@ -14,7 +14,7 @@ static json_t *modules(void)
     static const char *const kinds[] = {"Transformer", "Pooling", "Normalize"}, *const folders[] = {"", "1_Pooling", "2_Normalize"};
     json_t *list = json_array();
     for (int i = 0; i < 3; i++) {
-        char name[4], type[64];
+        char name[12], type[64];
         snprintf(name, sizeof name, "%d", i);
         snprintf(type, sizeof type, "sentence_transformers.models.%s", kinds[i]);
         if (json_array_append_new(list, json_pack("{s:i, s:s, s:s, s:s}", "idx", i, "name", name, "path", folders[i], "type", type)) != 0) return json_decref(list), NULL;
