@@ -9,7 +9,7 @@ FILENAME ~ /goals\.tsv$/ {
     next
 }
 
-function percent(share) { return share == "-" ? "–" : sprintf("%.0f %%", 100 * share) }
+function percent(share) { return share == "-" || share + 0 == 0 ? "–" : sprintf("%.0f %%", 100 * share) }
 function day(date) { return substr(date, 1, 10) }
 
 # The goal of a case, or 0.
