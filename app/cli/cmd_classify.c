@@ -23,7 +23,7 @@ static const cli_option operands[] = {
 
 static const cli_option options[] = {
     {"head", "NAME", "which head answers, of a model with several", AT(session.head)},
-    {"precision", "float32|bf16|int8|model", "what products round their numbers to; model: as its weights are stored", AT(session.products)},
+    CLI_PRECISION(AT(session.products)),
     {"top", "K", "labels shown for each text, 1 if not given", AT(top), .low = 1, .high = 1e6},
     {"text", "COL", "column of the text, which makes any input a table; a,b joins two with a line break", AT(rows.text)},
     {"text2", "COL", "column of the second text of a pair", AT(rows.text2)},

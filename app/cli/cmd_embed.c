@@ -30,7 +30,7 @@ static const cli_option options[] = {
     {"prompt-text", "TEXT", "what stands before each text, in your own words; empty: nothing", AT(o.prompt)},
     {"dims", "N", "keep the first N numbers, for models that were trained to be cut", AT(o.dim), .low = 1, .high = 1e6},
     {"unit", "model|yes|no", "scale vectors to length 1; model: as its folder says", AT(o.unit)},
-    {"precision", "float32|bf16|int8|model", "what products round their numbers to; model: as its weights are stored", AT(session.products)},
+    CLI_PRECISION(AT(session.products)),
     {"text", "COL", "column of the text, which makes any input a table; a,b joins two with a line break", AT(rows.text)},
     {"lines", NULL, "each line is a text, whatever the file is called", AT(rows.lines)},
     {"skip-bad", NULL, "answer a bad row with an empty line (--npy: with NaNs), and count it, instead of failing at the first", AT(rows.skip_bad)},

@@ -27,7 +27,7 @@ static const cli_option operands[] = {
 
 static const cli_option options[] = {
     {"head", "NAME", "which head answers, of a model with several", AT(session.head)},
-    {"precision", "float32|bf16|int8|model", "what products round their numbers to; model: as its weights are stored", AT(session.products)},
+    CLI_PRECISION(AT(session.products)),
     {"text", "COL", "column of the text; a,b joins two with a line break", AT(o.columns.text)},
     {"text2", "COL", "column of the second text of a pair", AT(o.columns.text2)},
     {"label", "COL", "column of the label", AT(o.columns.label)},

@@ -24,7 +24,7 @@ static const cli_option operands[] = {
 
 static const cli_option options[] = {
     {"head", "NAME", "which head answers, of a model with several", AT(session.head)},
-    {"precision", "float32|bf16|int8|model", "what products round their numbers to; model: as its weights are stored", AT(session.products)},
+    CLI_PRECISION(AT(session.products)),
     {"input", "TEXT", "the text", AT(input), .needed = true},
     {"input2", "TEXT", "the second text of a pair", AT(input2)},
     {"label", "LABEL", "what speaks for and against it; the best label if not given", AT(label)},

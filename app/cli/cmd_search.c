@@ -33,12 +33,12 @@ static const cli_option operands[] = {
 };
 
 static const cli_option options[] = {
-    {"top", "K", "hits of each query at most, 10 if not given", AT(top), .low = 1, .high = 1e4},
+    {"top", "K", "hits of each query at most", AT(top), .low = 1, .high = 1e4},
     {"words", NULL, "find by words alone (BM25)", AT(words)},
     {"hybrid", NULL, "find by meaning and by words at once", AT(hybrid)},
     {"rerank", "MODEL", "a cross-encoder that ranks the best again", AT(reranker)},
-    {"candidates", "N", "with --rerank: how many are ranked again, 50 if not given", AT(candidates), .low = 1, .high = 1e4},
-    {"precision", "float32|bf16|int8|model", "what products round their numbers to; model: as its weights are stored", AT(session.products)},
+    {"candidates", "N", "with --rerank: how many are ranked again", AT(candidates), .low = 1, .high = 1e4},
+    CLI_PRECISION(AT(session.products)),
     {"doc-text", "COL", "column of a document's text, which makes any input a table; a,b joins two with a line break", AT(doc_text)},
     {"doc-id", "COL", "column of a document's name; its number if not given", AT(doc_id)},
     {"text", "COL", "column of the query, which makes FILE a table", AT(rows.text)},

@@ -21,7 +21,7 @@ static const cli_option options[] = {
     {"listen", "ADDRESS:PORT", "where to listen; port 0 takes a free one; [::1]:8080 is IPv6", AT(listen)},
     {"token-file", "FILE", "who asks has to send what it holds: Authorization: Bearer TOKEN; needed when not on loopback", AT(token_file)},
     {"host", "NAMES", "further names that browsers may call this server by, parted by commas", AT(host)},
-    {"precision", "float32|bf16|int8|model", "what products round their numbers to; model: as its weights are stored", AT(session.products)},
+    CLI_PRECISION(AT(session.products)),
     {"truncate", NULL, "cut texts that are too long for the model, unless the request says otherwise", AT(truncate)},
     {.help = "Limits"},
     {"batch-tokens", "N", "tokens computed at once at most, unless one text has more", AT(session.batch_tokens), .low = 1, .high = 1048576},

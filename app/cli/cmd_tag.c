@@ -20,7 +20,7 @@ static const cli_option operands[] = {
 
 static const cli_option options[] = {
     {"head", "NAME", "which head answers, of a model with several", AT(session.head)},
-    {"precision", "float32|bf16|int8|model", "what products round their numbers to; model: as its weights are stored", AT(session.products)},
+    CLI_PRECISION(AT(session.products)),
     {"text", "COL", "column of the text, which makes any input a table", AT(rows.text)},
     {"lines", NULL, "each line is a text, whatever the file is called", AT(rows.lines)},
     {"skip-bad", NULL, "answer a bad row with an empty line, and count it, instead of failing at the first", AT(rows.skip_bad)},

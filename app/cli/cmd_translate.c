@@ -34,7 +34,7 @@ static const cli_option options[] = {
     {"prefix-text", "TEXT", "what every translation begins with", AT(prefix)},
     {"align", NULL, "show which source words made each word", AT(o.align)},
     {"long", "refuse|split", "what happens to a text longer than the model: split at sentences, else between words", AT(o.long_texts)},
-    {"precision", "float32|bf16|int8|model", "what products round their numbers to; model: as its weights are stored", AT(session.products)},
+    CLI_PRECISION(AT(session.products)),
     {"shortlist", NULL, "consider only words that the training pairs suggest for the text: faster, and mostly the same", AT(session.shortlist)},
 };
 

@@ -53,6 +53,9 @@ typedef struct cli_option {
     bool needed;
 } cli_option;
 
+/* The same option of every command that runs a model. */
+#define CLI_PRECISION(at) {"precision", "float32|bf16|int8|model", "what products round their numbers to; model: as its weights are stored", at}
+
 /* The options that every command takes: the first member of every struct of arguments. */
 typedef struct cli_common {
     bool json, quiet, help;

@@ -381,23 +381,7 @@ static void memory_may_fail_anywhere(void **state)
     pupil_options(&o, "memory", 16);
     o.train = o.valid;
     o.steps = 1;
-    int64_t before = fv_alloc_count();
-    toy_train(&o);
-    int64_t total = fv_alloc_count() - before;
-    fv_rng rng = fv_rng_make(1, "memory");
-    int passed = 0;
-    for (int i = 0; i < 60; i++) {
-        int64_t live = fv_alloc_live();
-        fv_err err = {0};
-        fv_alloc_fail_after((int64_t)fv_rng_below(&rng, (uint64_t)total));
-        fv_status status = fv_train(&o, &err);
-        fv_alloc_fail_after(-1);
-        passed += status == FV_OK; /* patterns that are not compiled to machine code */
-        if (status != FV_OK && status != FV_E_MEMORY) fail_msg("status %d: %s", status, err.text);
-        assert_int_equal(fv_alloc_live(), live);
-        assert_int_equal(fv_file_remove(scratch_path("memory/checkpoint.safetensors"), NULL), FV_OK);
-    }
-    assert_true(passed <= 3);
+    toy_fails_without_memory(&o, 60, 3);
 }
 
 int main(void)

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "base/rng.h"
 #include "base/str.h"
 
 static const char *const words[3][6] = {
@@ -224,6 +225,29 @@ void toy_allocates_nothing(const fv_train_options *o)
     toy_train(&watched_one);
     assert_int_equal(w.steps, o->steps);
     assert_int_equal(w.allocating, 0);
+}
+
+void toy_fails_without_memory(const fv_train_options *o, int times, int most)
+{
+    char checkpoint[FV_PATH_MAX];
+    int64_t before = fv_alloc_count();
+    toy_train(o);
+    int64_t total = fv_alloc_count() - before;
+    fv_rng rng = fv_rng_make(1, "memory");
+    int passed = 0;
+    snprintf(checkpoint, sizeof checkpoint, "%s/checkpoint.safetensors", o->out);
+    for (int i = 0; i < times; i++) {
+        int64_t live = fv_alloc_live();
+        fv_err err = {0};
+        fv_alloc_fail_after((int64_t)fv_rng_below(&rng, (uint64_t)total));
+        fv_status status = fv_train(o, &err);
+        fv_alloc_fail_after(-1);
+        passed += status == FV_OK;
+        if (status != FV_OK && status != FV_E_MEMORY) fail_msg("status %d: %s", status, err.text);
+        assert_int_equal(fv_alloc_live(), live);
+        assert_int_equal(fv_file_remove(checkpoint, NULL), FV_OK);
+    }
+    assert_true(passed <= most);
 }
 
 const char *toy_hash(const char *folder)

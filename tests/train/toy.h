@@ -24,6 +24,9 @@ void toy_train(const fv_train_options *o);
 void toy_stops_and_goes_on(const fv_train_options *o, int64_t every);
 /* Trains, where from the third on no step may allocate. */
 void toy_allocates_nothing(const fv_train_options *o);
+/* Trains a step or so, then `times` with an allocation that fails somewhere: an error, no leak. All but `most` do fail: patterns that are not
+ * compiled to machine code are no error. */
+void toy_fails_without_memory(const fv_train_options *o, int times, int most);
 /* SHA-256 of the weights in FOLDER: model.safetensors, and wide.safetensors if it is there. */
 const char *toy_hash(const char *folder);
 /* The model of a short training on toy_classes, made at the first call: its folder. */
