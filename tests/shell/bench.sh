@@ -3,6 +3,7 @@
 
 mkdir -p "$scratch/docs"
 cp -r bench "$scratch/"
+rm -rf "$scratch/bench/kept"
 cd "$scratch"
 sed -n '/^#/p; /^date/p' "$root/bench/history.tsv" > bench/history.tsv
 MAKE=true # bench/report would build what compares predictions; there are none here
@@ -99,5 +100,14 @@ expect_match "what attention adds" "$page" '^\| banking77 \| 90.0 \| 80.0 \| 75.
 expect_match "a recipe of its own is no default" "$page" '^\| ag_news \| alone \| 1 \| 70.0 \[60.0, 80.0\] \|'
 expect_match "only the default is counted" "$page" '^Of 1 models '
 expect_match "a task beside another" "$page" '^\| ag_news \| banking77 \| 1 \| 80.0 \| 79.0 \| -1.0 \| 90.0 \| 91.0 \| \+1.0 \|'
+mkdir away && mv build/bench/*.jsonl away
+run bench/report
+expect_equal "what was reported once stays, on a machine that has not measured it" "$(sed '/^Written by/d' docs/results.md)" "$(printf '%s\n' "$page" | sed '/^Written by/d')"
+cp -r bench/kept away
+sed 's/12.5/13.5/' away/speed.jsonl > build/bench/speed.jsonl
+run bench/report --out other.md
+expect_match "newer figures take the place of kept ones" "$(cat other.md)" '^\| float32 8x8x8 bias \| 13.5 GFLOP/s '
+expect_equal "a report elsewhere keeps nothing" "$(cat bench/kept/*)" "$(cat away/kept/*)"
+mv away/*.jsonl build/bench
 run bench/multi --data . --program ./program banking77
 expect_match "a pair is two sets" "$output" 'found banking77, expected two sets with a plus'
