@@ -9,7 +9,7 @@
 struct args {
     cli_common common;
     const char *model, *out;
-    bool int8;
+    fv_compress_options o;
 };
 
 #define AT(field) CLI_FIELD(struct args, field)
@@ -20,17 +20,20 @@ static const cli_option operands[] = {
 
 static const cli_option options[] = {
     {"out", "MODEL", "the model folder to write; nothing may be there yet", AT(out), .needed = true},
-    {"int8", NULL, "store the matrices of layers as integers of 8 bits with a scale a row, and compute with them", AT(int8)},
+    {"int8", NULL, "store the matrices of layers as integers of 8 bits with a scale a row, and compute with them", AT(o.int8)},
 };
+
+static void init(void *user)
+{
+    struct args *args = user;
+    fv_compress_options_init(&args->o);
+}
 
 static fv_status run(void *user, fv_err *err)
 {
     struct args *args = user;
-    fv_compress_options o;
-    if (!args->int8) return FV_FAIL(err, FV_E_ARGUMENT, "nothing is asked for; expected --int8");
-    fv_compress_options_init(&o);
-    o.int8 = args->int8;
-    fv_status status = fv_compress(args->model, args->out, &o, err);
+    if (!args->o.int8) return FV_FAIL(err, FV_E_ARGUMENT, "nothing is asked for; expected --int8");
+    fv_status status = fv_compress(args->model, args->out, &args->o, err);
     if (status) return status;
     if (args->common.json) return cli_json_line(json_pack("{s:o}", "model", cli_json_text(args->out, strlen(args->out))), err);
     if (!args->common.quiet) fprintf(stderr, "%s: done; `fovea eval` of both says what it costs\n", args->out);
@@ -53,5 +56,6 @@ const cli_command cli_compress = {
     .operands = operands, .n_operands = FV_COUNT(operands),
     .options = options, .n_options = FV_COUNT(options),
     .args_size = sizeof(struct args),
+    .init = init,
     .run = run,
 };
