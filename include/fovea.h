@@ -313,7 +313,8 @@ typedef struct fv_train_options {
 
 FV_API void fv_train_options_init(fv_train_options *options);
 /* Trains, validates each epoch, keeps the best, tests at the end, and writes a model folder.
- * FV_E_BUSY when another training holds `out`. Nothing that was in `out` is lost on failure. */
+ * FV_E_BUSY when another training holds `out`. Nothing that was in `out` is lost on failure; what is refused
+ * before the first step (options, data, models, too little time) leaves `out` as it was, or not there at all. */
 FV_API fv_status fv_train(const fv_train_options *options, fv_err *err);
 
 /* ---- Models and sessions ------------------------------------------------------------------ */

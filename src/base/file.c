@@ -278,18 +278,39 @@ static fv_status make_one_folder(const char *path, fv_err *err)
     return FV_FAIL(err, FV_E_IO, "%s: is %s; expected a folder", path, kind_name(st.st_mode));
 }
 
-fv_status fv_folder_make(const char *path, fv_err *err)
+fv_status fv_folder_make_new(const char *path, size_t *stood, fv_err *err)
 {
+    *stood = 0;
     if (!*path) return FV_FAIL(err, FV_E_ARGUMENT, "the name of a folder is empty; expected a path");
     char part[FV_PATH_MAX];
+    bool stands = true;
     fv_status status = fv_path_join(part, path, "", err);
     for (char *p = part + 1; status == FV_OK && *p; p++) {
         if (*p != '/') continue;
         *p = 0;
+        stands = stands && fv_folder_exists(part);
+        if (stands) *stood = (size_t)(p - part);
         status = make_one_folder(part, err);
         *p = '/';
     }
     return status;
+}
+
+fv_status fv_folder_make(const char *path, fv_err *err)
+{
+    size_t stood;
+    return fv_folder_make_new(path, &stood, err);
+}
+
+void fv_folder_unmake(const char *path, size_t stood)
+{
+    char part[FV_PATH_MAX];
+    if (fv_path_join(part, path, "", NULL) != FV_OK) return;
+    for (size_t n = strlen(part); n-- > stood + 1;) {
+        if (part[n] != '/') continue;
+        part[n] = 0;
+        rmdir(part); /* fails where something lies in it or it was never made, which is as it should be */
+    }
 }
 
 fv_status fv_file_remove(const char *path, fv_err *err)
@@ -470,30 +491,43 @@ void fv_appender_close(fv_appender *appender)
 
 /* ---- Locks -------------------------------------------------------------------------------- */
 
+/* A holder may remove its file: who had that open meanwhile holds a lock on something that nobody else will find. */
+static bool still_named(int fd, const char *path)
+{
+    struct stat held, named;
+    return fstat(fd, &held) == 0 && stat(path, &named) == 0 && held.st_dev == named.st_dev && held.st_ino == named.st_ino;
+}
+
 fv_status fv_lock_take(fv_lock *lock, const char *path, fv_err *err)
 {
     int fd, failed;
     uint64_t size;
     *lock = (fv_lock){0};
-    fv_status status = open_file(path, O_RDWR | O_CREAT, &fd, &size, err);
-    if (status != FV_OK) return status;
-    do failed = flock(fd, LOCK_EX | LOCK_NB);
-    while (failed && errno == EINTR);
-    if (!failed) {
-        lock->fd = fd;
-        return FV_OK;
+    for (;;) {
+        fv_status status = open_file(path, O_RDWR | O_CREAT, &fd, &size, err);
+        if (status != FV_OK) return status;
+        do failed = flock(fd, LOCK_EX | LOCK_NB);
+        while (failed && errno == EINTR);
+        if (failed) break;
+        if (still_named(fd, path)) return lock->fd = fd, FV_OK;
+        close(fd);
     }
-    if (errno == EWOULDBLOCK) status = FV_FAIL(err, FV_E_BUSY, "%s: is held by another program; wait for it to end or choose another folder", path);
-    else status = io_fail(path, "locked", err);
+    fv_status status = errno == EWOULDBLOCK ? FV_FAIL(err, FV_E_BUSY, "%s: is held by another program; wait for it to end or choose another folder", path) : io_fail(path, "locked", err);
     close(fd);
     return status;
 }
 
-/* The file stays: removing it would let two others lock different files of one name. */
 void fv_lock_drop(fv_lock *lock)
 {
     if (lock->fd > 0) close(lock->fd);
     *lock = (fv_lock){0};
+}
+
+/* While it is held: afterwards the file may be another's. */
+void fv_lock_remove(fv_lock *lock, const char *path)
+{
+    if (lock->fd > 0) unlink(path);
+    fv_lock_drop(lock);
 }
 
 double fv_now(void)

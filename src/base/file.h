@@ -26,6 +26,10 @@ typedef struct fv_holds { char text[400]; } fv_holds;
 const char *fv_folder_holds(fv_holds *room, const char *path);
 /* Like mkdir -p. */
 fv_status fv_folder_make(const char *path, fv_err *err);
+/* The same, to be taken back: *stood is how many bytes of `path` named a folder before, whether this fails or not. */
+fv_status fv_folder_make_new(const char *path, size_t *stood, fv_err *err);
+/* Removes PATH and those above it that did not stand, as far as they are empty. */
+void fv_folder_unmake(const char *path, size_t stood);
 fv_status fv_file_remove(const char *path, fv_err *err); /* a missing file is fine */
 /* DIR/NAME into a caller's buffer; error if it does not fit. */
 #define FV_PATH_MAX 4096
@@ -56,7 +60,8 @@ void fv_appender_close(fv_appender *appender);
 /* An advisory lock on PATH (created if missing, kernel-released when the holder dies). FV_E_BUSY if held. {0} holds nothing. */
 typedef struct fv_lock { int fd; } fv_lock;
 fv_status fv_lock_take(fv_lock *lock, const char *path, fv_err *err);
-void fv_lock_drop(fv_lock *lock);
+void fv_lock_drop(fv_lock *lock); /* the file stays */
+void fv_lock_remove(fv_lock *lock, const char *path); /* drops it and its file, which is the caller's if it holds the lock */
 
 /* SHA-256 (FIPS 180-4), as 64 hex digits and a zero byte. */
 typedef struct fv_sha256 { uint32_t state[8]; uint64_t bytes; uint8_t block[64]; } fv_sha256;

@@ -326,7 +326,7 @@ static fv_status fit_steps_to_time(fv_training *t, int64_t wanted, fv_err *err)
     return FV_OK;
 }
 
-static fv_status settle_steps(fv_training *t, fv_err *err)
+fv_status fv_training_settle_steps(fv_training *t, fv_err *err)
 {
     if (t->resumed) return FV_OK;
     fv_status status = begin_data(t, err);
@@ -359,7 +359,6 @@ fv_status fv_training_run(fv_training *t, fv_err *err)
     fv_status status = FV_OK;
     double stepping = 0;
     int64_t tokens_before = t->tokens;
-    FV_TRY(settle_steps(t, err));
     t->saved = fv_now();
     while (t->step < t->recipe.steps && !t->done_early) {
         if (t->stop) return stop_here(t, err);

@@ -11,18 +11,32 @@ static fv_status check_options(const fv_train_options *o, fv_err *err)
     return FV_OK;
 }
 
+static const char lock_name[] = ".lock";
+
 static fv_status lock_folder(fv_training *t, fv_err *err)
 {
     fv_status status = FV_OK;
     char path[FV_PATH_MAX];
-    FV_TRY(fv_folder_make(t->o->out, err));
-    FV_TRY(fv_path_join(path, t->o->out, ".lock", err));
+    FV_TRY(fv_path_join(path, t->o->out, lock_name, err));
+    t->in_out = true;
+    FV_TRY(fv_folder_make_new(t->o->out, &t->out_stood, err));
+    t->lock_is_new = !fv_file_exists(path);
     status = fv_lock_take(&t->lock, path, err);
     if (status == FV_E_BUSY) FV_FAIL(err, FV_E_BUSY, "%s: another training is writing there; wait for it, or choose another folder", t->o->out);
 done:
     return status;
 }
 
+/* What was refused leaves nothing: no lock, and no folder that was not there. */
+static void leave_folder(fv_training *t)
+{
+    char path[FV_PATH_MAX];
+    if (!t->in_out || t->begun) return;
+    if (t->lock_is_new && fv_path_join(path, t->o->out, lock_name, NULL) == FV_OK) fv_lock_remove(&t->lock, path);
+    fv_folder_unmake(t->o->out, t->out_stood);
+}
+
+/* The record is the first thing that is written: all that may be refused comes before it. */
 static fv_status begin(fv_training *t, fv_err *err)
 {
     fv_status status = FV_OK;
@@ -30,6 +44,8 @@ static fv_status begin(fv_training *t, fv_err *err)
     bool found = false;
     if (t->o->resume) FV_TRY(fv_checkpoint_restore(t, &log_bytes, &event_bytes, &found, err));
     if (found) fv_training_say(t, "resumed after step %lld of %lld", (long long)t->step, (long long)t->recipe.steps);
+    FV_TRY(fv_training_settle_steps(t, err));
+    t->begun = true;
     FV_TRY(fv_record_open(&t->record, t->o->out, log_bytes, event_bytes, err));
 done:
     return status;
@@ -73,6 +89,7 @@ fv_status fv_train(const fv_train_options *options, fv_err *err)
     t->started = fv_now();
     t->lock.fd = t->record.log.fd = t->record.events.file.fd = -1;
     status = train(t, &local);
+    leave_folder(t);
     fv_training_release(t);
     fv_free(t);
     return status == FV_OK ? FV_OK : FV_FAIL(err, local.status ? local.status : status, "%s", local.text);

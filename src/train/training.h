@@ -123,6 +123,9 @@ typedef struct fv_training {
     fv_recipe recipe;
     fv_pool *pool;
     fv_lock lock;
+    size_t out_stood;                /* bytes of the path of OUT that named a folder before (fv_folder_make_new) */
+    bool lock_is_new;
+    bool in_out, begun;              /* OUT and its lock may have been made; it has more of this run than these, and stays */
     fv_tokenizer *tokenizer;
     fv_pair_tokenizer *pair;         /* of a translator, instead of tokenizer */
     fv_network net;
@@ -202,6 +205,8 @@ void fv_text_batch_release(fv_text_batch *texts);
 fv_status fv_job_begin_epoch(fv_training *t, fv_job *job, fv_err *err);
 
 fv_status fv_training_prepare(fv_training *t, fv_err *err);
+/* How many steps there will be; not after resuming, which knows. */
+fv_status fv_training_settle_steps(fv_training *t, fv_err *err);
 fv_status fv_training_run(fv_training *t, fv_err *err);
 fv_status fv_training_publish(fv_training *t, fv_err *err);
 /* Writes to `path` which target tokens the training pairs suggest for each source token (infer/shortlist.h). */

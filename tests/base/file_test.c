@@ -509,6 +509,53 @@ static void a_lock_keeps_others_out(void **state)
     assert_int_equal(tried_by_another(path), 0);
 }
 
+static void a_lock_goes_with_its_file(void **state)
+{
+    (void)state;
+    const char *path = scratch_path("passing");
+    fv_lock lock, second = {0};
+    assert_int_equal(fv_lock_take(&lock, path, &err), FV_OK);
+    assert_int_equal(fv_lock_take(&second, path, &err), FV_E_BUSY);
+    fv_lock_remove(&second, path); /* holds nothing, and so takes nothing away */
+    assert_true(fv_file_exists(path));
+    fv_lock_remove(&lock, path);
+    assert_false(fv_file_exists(path));
+    assert_int_equal(fv_lock_take(&lock, path, &err), FV_OK);
+    fv_lock_remove(&lock, path);
+}
+
+static void folders_are_taken_back(void **state)
+{
+    (void)state;
+    size_t stood;
+    const char *top = scratch_path("unmade");
+    char inner[FV_PATH_MAX], deep[FV_PATH_MAX], blocked[FV_PATH_MAX];
+    assert_int_equal(fv_path_join(inner, top, "a//b", &err), FV_OK);
+    assert_int_equal(fv_path_join(deep, inner, "c/", &err), FV_OK);
+    assert_int_equal(fv_folder_make_new(inner, &stood, &err), FV_OK);
+    assert_int_equal(stood, strlen(scratch_folder()));
+    fv_folder_unmake(inner, stood);
+    assert_false(fv_folder_exists(top));
+    assert_true(fv_folder_exists(scratch_folder()));
+
+    assert_int_equal(fv_folder_make(inner, &err), FV_OK);
+    assert_int_equal(fv_folder_make_new(deep, &stood, &err), FV_OK);
+    assert_int_equal(stood, strlen(inner));
+    fv_folder_unmake(deep, stood);
+    assert_true(fv_folder_exists(inner)); /* empty, but it was there */
+    assert_int_equal(fv_folder_make_new(inner, &stood, &err), FV_OK);
+    fv_folder_unmake(inner, stood);
+    assert_true(fv_folder_exists(inner));
+
+    assert_int_equal(fv_path_join(blocked, inner, "file", &err), FV_OK);
+    assert_int_equal(fv_file_write(blocked, "x", 1, &err), FV_OK);
+    fv_folder_unmake(inner, 0); /* holds something */
+    assert_true(fv_file_exists(blocked));
+    assert_int_equal(fv_path_join(deep, blocked, "under", &err), FV_OK);
+    assert_int_equal(fv_folder_make_new(deep, &stood, &err), FV_E_IO);
+    assert_int_equal(stood, strlen(inner));
+}
+
 static void a_lock_dies_with_its_holder(void **state)
 {
     (void)state;
@@ -594,6 +641,8 @@ int main(void)
         TEST(a_failed_line_is_taken_back),
         TEST(half_a_line_is_taken_back),
         TEST(a_lock_keeps_others_out),
+        TEST(a_lock_goes_with_its_file),
+        TEST(folders_are_taken_back),
         TEST(a_lock_dies_with_its_holder),
         TEST(zeroed_handles_own_nothing),
         TEST(time_goes_on),

@@ -137,6 +137,46 @@ static void folders_that_cannot_be_written(void **state)
     bad = o, bad.out = path, expect_error(&bad, FV_E_IO, "locked");
 }
 
+/* ---- What a refused training leaves ---- */
+
+/* Refused twice: where OUT and the folder above it are not there, and where OUT holds another's file. */
+static void expect_no_trace(fv_train_options o, fv_status expected, const char *part)
+{
+    char above[FV_PATH_MAX], out[FV_PATH_MAX], notes[FV_PATH_MAX], before[sizeof(fv_holds)];
+    fv_holds holds;
+    snprintf(above, sizeof above, "%s", scratch_path("refused"));
+    assert_int_equal(fv_path_join(out, above, "model", NULL), FV_OK);
+    assert_int_equal(fv_path_join(notes, out, "log.jsonl", NULL), FV_OK);
+    o.out = out;
+    expect_error(&o, expected, part);
+    if (fv_folder_exists(above)) fail_msg("\"%s\" left %s: %s", part, above, fv_folder_holds(&holds, above));
+    assert_int_equal(fv_folder_make(out, NULL), FV_OK);
+    assert_int_equal(fv_file_write(notes, "dear to somebody\n", 17, NULL), FV_OK);
+    snprintf(before, sizeof before, "%s", fv_folder_holds(&holds, out));
+    expect_error(&o, expected, part);
+    assert_string_equal(fv_folder_holds(&holds, out), before);
+    assert_string_equal(toy_read(out, "log.jsonl"), "dear to somebody\n");
+    assert_int_equal(fv_file_remove(notes, NULL), FV_OK);
+    fv_folder_unmake(out, strlen(scratch_folder()));
+}
+
+static void a_refused_training_leaves_no_trace(void **state)
+{
+    (void)state;
+    fv_train_options o, bad;
+    base_options(&o);
+    bad = o, bad.dropout = 2, expect_no_trace(bad, FV_E_ARGUMENT, "dropout");
+    bad = o, bad.resume = true, bad.train = "no/such/file.tsv", expect_no_trace(bad, FV_E_IO, "no/such/file.tsv");
+    bad = o, bad.from = "no/such/model", expect_no_trace(bad, FV_E_IO, "no/such/model");
+    bad = o, bad.freeze = 9, expect_no_trace(bad, FV_E_ARGUMENT, "9 layers are to be frozen");
+    bad = o, bad.steps = 0, bad.max_seconds = 1e-6, expect_no_trace(bad, FV_E_ARGUMENT, "seconds are too few");
+    bad = o, bad.task = FV_TASK_TAG, bad.train = toy_text("no-tags.conll", "word\n"), expect_no_trace(bad, FV_E_INPUT, "no-tags.conll");
+    bad = o, bad.task = FV_TASK_MLM, bad.train = toy_text("nothing.txt", "\n"), expect_no_trace(bad, FV_E_INPUT, "nothing.txt");
+    bad = o, bad.task = FV_TASK_MULTI, bad.train = toy_text("tasks.json", "[]"), expect_no_trace(bad, FV_E_INPUT, "tasks.json");
+    bad = o, bad.task = FV_TASK_TRANSLATE, bad.from = toy_model(), expect_no_trace(bad, FV_E_ARGUMENT, "is no translator");
+    bad = o, bad.task = FV_TASK_EMBED, bad.train = bad.valid = toy_text("faq.tsv", "text\ttext2\nzinc\tmetal\npear\tberry\n"), bad.teacher = "no/such/teacher", expect_no_trace(bad, FV_E_IO, "no/such/teacher");
+}
+
 /* ---- From another model ---- */
 
 static void a_model_starts_from_another(void **state)
@@ -359,6 +399,7 @@ int main(void)
         cmocka_unit_test(a_part_can_be_held_back),
         cmocka_unit_test(two_trainings_do_not_share_a_folder),
         cmocka_unit_test(folders_that_cannot_be_written),
+        cmocka_unit_test(a_refused_training_leaves_no_trace),
         cmocka_unit_test(a_model_starts_from_another),
         cmocka_unit_test(memory_may_fail_anywhere),
         cmocka_unit_test(the_disk_may_fill_at_any_write),
