@@ -335,7 +335,7 @@ FV_API char *fv_model_inspect(const char *folder, fv_err *err);
 typedef struct fv_session_options {
     size_t size;
     int batch_tokens; /* tokens computed at once at most, unless one text has more; default 2048 */
-    const char *head; /* the name of the head that answers; NULL: the only one */
+    const char *head; /* the name of the head that answers; NULL: the only one, or of several none, and fv_embed alone has an answer */
     fv_products products; /* default FV_PRODUCTS_AS_MODEL. A translator's first session decides for all */
     bool shortlist;   /* of a translator: only words that its pairs suggest are considered; default false */
 } fv_session_options;
@@ -343,7 +343,7 @@ typedef struct fv_session_options {
 FV_API void fv_session_options_init(fv_session_options *options);
 FV_API fv_session *fv_session_new(fv_model *model, const fv_session_options *options, fv_err *err);
 FV_API void fv_session_free(fv_session *session);
-FV_API int fv_session_n_labels(const fv_session *session);               /* 1 for regression */
+FV_API int fv_session_n_labels(const fv_session *session);               /* 1 for regression; 0 without a head */
 FV_API const char *fv_session_label(const fv_session *session, int i); /* lives as long as the model */
 FV_API fv_labels fv_session_labels(const fv_session *session);
 FV_API fv_products fv_session_products(const fv_session *session);      /* what they are rounded to: never FV_PRODUCTS_AS_MODEL */

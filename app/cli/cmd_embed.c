@@ -161,7 +161,7 @@ const cli_command cli_embed = {
     .says = "turns texts into vectors, from a file or a pipe",
     .text = "Prints one line for each text, in order: the numbers of its vector, separated by spaces. Texts that mean the like have vectors "
             "that point the same way, if the model was trained for that: a folder of sentence-transformers says how its vectors are made, "
-            "and is followed; of any other encoder it is the mean of the hidden states. A text's vector does not depend on the others.\n\n"
+            "and is followed; of any other encoder it is the mean of the hidden states, whatever heads it has. A text's vector does not depend on the others.\n\n"
             "With --json a line is\n"
             "  {\"embedding\":[…]}\n"
             "Lines have seven digits of each number. --npy writes all 32 bits, [texts, numbers], to a file that numpy.load reads, and "

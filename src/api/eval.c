@@ -109,6 +109,7 @@ static fv_status evaluate(fv_report *report, fv_session *s, const char *path, co
     fv_columns columns = o->columns;
     fv_pool *pool = fv_pool_shared(err);
     if (!pool) return FV_E_MEMORY;
+    if (s->head == &s->none) return fv_session_refuse(s, "cannot be judged", err);
     if (s->head->kind == FV_LABELS_NONE) columns.label = NULL;
     if (s->head->kind == FV_LABELS_VECTOR) fv_dataset_vector_columns(&columns);
     FV_TRY(fv_dataset_load(&data, path, &columns, s->head->kind, &s->head->labels, false, err));

@@ -22,8 +22,7 @@ void fv_explain_options_init(fv_explain_options *options)
 
 static fv_status check(const fv_session *s, const fv_explain_options *o, fv_err *err)
 {
-    const fv_model *m = s->model;
-    if (s->head->weights.place != FV_HEAD_TEXT) return FV_FAIL(err, FV_E_ARGUMENT, "%s gives texts no labels: %s", m->folder, fv_labels_does(s->head->kind));
+    if (s->head->weights.place != FV_HEAD_TEXT) return fv_session_refuse(s, "gives texts no labels", err);
     if (o->label >= s->head->outputs) return FV_FAIL(err, FV_E_ARGUMENT, "label %d; the model has %d", o->label, s->head->outputs);
     if (o->methods == 0 || o->methods >> FV_N_METHODS) return FV_FAIL(err, FV_E_ARGUMENT, "methods are 0x%x; expected bits of 0x%x", o->methods, (1u << FV_N_METHODS) - 1);
     if (o->steps < 0 || o->steps > 256) return FV_FAIL(err, FV_E_ARGUMENT, "steps are %d; expected 0 to 256", o->steps);

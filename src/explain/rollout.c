@@ -187,7 +187,7 @@ fv_status fv_attention_words(fv_session *s, const fv_text *text, const fv_word *
     fv_explaining x = {.session = s, .text = fv_units_measured(text)};
     double *weights = NULL;
     *n = 0;
-    if (s->head->kind == FV_LABELS_TEXT) return FV_FAIL(err, FV_E_ARGUMENT, "%s gives texts no labels: %s", s->model->folder, fv_labels_does(s->head->kind));
+    if (s->head->kind == FV_LABELS_TEXT) return fv_session_refuse(s, "gives texts no labels", err);
     FV_TRY(fv_explain_encode(&x, &s->cut, err));
     FV_TRY(fv_units_find(&x.units, &x.text, err));
     FV_TRY(fv_shares_find(&x.shares, &x.units, &x.encoding, err));

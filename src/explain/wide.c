@@ -228,6 +228,7 @@ fv_reasons *fv_explain_wide(fv_session *s, const fv_text *text, int label, fv_er
 {
     fv_status status = FV_OK;
     evidence e = {.wide = &s->head->wide};
+    if (s->head->weights.place != FV_HEAD_TEXT) return fv_session_refuse(s, "gives texts no labels", err), NULL;
     if (!s->head->has_wide) return FV_FAIL(err, FV_E_ARGUMENT, "%s has no wide part, which could be explained", s->model->folder), NULL;
     if (label >= fv_session_n_labels(s)) return FV_FAIL(err, FV_E_ARGUMENT, "label %d; the model has %d", label, fv_session_n_labels(s)), NULL;
     fv_reasons *r = fv_alloc_zero(1, sizeof *r, err);

@@ -62,6 +62,7 @@ struct fv_model {
 struct fv_session {
     fv_model *model;
     fv_head *head;         /* the one that answers */
+    fv_head none;          /* which it is where none was named of several: of FV_LABELS_VECTOR, as a body's without any */
     int batch_tokens;
     fv_precision precision; /* of products */
     fv_graph *graph;
@@ -124,6 +125,8 @@ fv_status fv_infer_rows(const fv_network *net, const fv_head *head, fv_graph *gr
 fv_status fv_infer_vectors(const fv_encoder *encoder, const fv_sentence *sentence, fv_graph *graph, fv_sampler *sampler, int dim, bool unit, float *out, fv_err *err);
 /* The same of rows, by all cores. */
 fv_status fv_crew_vectors(fv_crew *crew, const fv_encoder *encoder, const fv_sentence *sentence, const fv_token_rows *rows, int batch_tokens, int dim, bool unit, float *out, fv_err *err);
+/* FV_E_ARGUMENT, for a call that the session's head has no answer to: "FOLDER `lacks`: what it is for", or which heads there are. */
+fv_status fv_session_refuse(const fv_session *session, const char *lacks, fv_err *err);
 /* Logits [n, outputs] of texts. */
 fv_status fv_session_logits(fv_session *session, const fv_text *texts, size_t n, float *logits, fv_infer_progress progress, void *user, fv_err *err);
 /* In place: softmax, sigmoid, or nothing, by kind. */

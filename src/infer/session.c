@@ -12,8 +12,8 @@ void fv_session_options_init(fv_session_options *options)
     *options = (fv_session_options){.size = sizeof *options, .batch_tokens = 2048, .products = FV_PRODUCTS_AS_MODEL};
 }
 
-/* Always NULL: there is none of that name, or none was named and there are several. */
-static fv_head *no_head(const fv_model *m, const char *name, fv_err *err)
+/* There is none of that name, or none was named and there are several. */
+static fv_status no_head(const fv_model *m, const char *name, fv_err *err)
 {
     fv_buf names = {0};
     fv_shown shown;
@@ -21,15 +21,23 @@ static fv_head *no_head(const fv_model *m, const char *name, fv_err *err)
     if (name) FV_FAIL(err, FV_E_ARGUMENT, "%s: no head is called %s; it has: %s", m->folder, fv_show(&shown, name, strlen(name)), names.len ? names.data : "one without a name");
     else FV_FAIL(err, FV_E_ARGUMENT, "%s: several heads: %s; say which one (--head)", m->folder, names.data ? names.data : "");
     fv_buf_release(&names);
-    return NULL;
+    return FV_E_ARGUMENT;
 }
 
-static fv_head *find_head(const fv_model *m, const char *name, fv_err *err)
+static fv_status choose_head(fv_session *s, const char *name, fv_err *err)
 {
-    if (!name && m->net.n_heads == 1) return &m->net.heads[0];
-    for (int i = 0; i < m->net.n_heads && name; i++)
-        if (strcmp(name, m->net.heads[i].name) == 0) return &m->net.heads[i];
-    return no_head(m, name, err);
+    const fv_model *m = s->model;
+    s->none = (fv_head){.kind = FV_LABELS_VECTOR, .temperature = 1, .weights.place = FV_HEAD_VECTOR};
+    s->head = name ? NULL : m->net.n_heads == 1 ? &m->net.heads[0] : &s->none;
+    for (int i = 0; i < m->net.n_heads && !s->head; i++)
+        if (strcmp(name, m->net.heads[i].name) == 0) s->head = &m->net.heads[i];
+    return s->head ? FV_OK : no_head(m, name, err);
+}
+
+fv_status fv_session_refuse(const fv_session *s, const char *lacks, fv_err *err)
+{
+    if (s->head == &s->none) return no_head(s->model, NULL, err);
+    return FV_FAIL(err, FV_E_ARGUMENT, "%s %s: %s", s->model->folder, lacks, fv_labels_does(s->head->kind));
 }
 
 fv_session *fv_session_new(fv_model *model, const fv_session_options *options, fv_err *err)
@@ -38,18 +46,13 @@ fv_session *fv_session_new(fv_model *model, const fv_session_options *options, f
     fv_session_options_init(&defaults);
     if (!options) options = &defaults;
     if (options->batch_tokens < 1) return FV_FAIL(err, FV_E_ARGUMENT, "batch_tokens is %d; expected 1 or more", options->batch_tokens), NULL;
-    fv_head *head = find_head(model, options->head, err);
-    fv_pool *pool = head ? fv_pool_shared(err) : NULL;
-    fv_precision precision;
-    if (!pool || fv_model_pack(model, options->products, &precision, err) != FV_OK) return NULL;
     fv_session *s = fv_alloc_zero(1, sizeof *s, err);
     if (!s) return NULL;
     s->model = model;
-    s->head = head;
     s->batch_tokens = options->batch_tokens;
-    s->precision = precision;
-    s->graph = fv_graph_new(pool, err);
-    if (s->graph) fv_graph_set_precision(s->graph, precision);
+    fv_pool *pool = choose_head(s, options->head, err) == FV_OK ? fv_pool_shared(err) : NULL;
+    if (pool && fv_model_pack(model, options->products, &s->precision, err) == FV_OK) s->graph = fv_graph_new(pool, err);
+    if (s->graph) fv_graph_set_precision(s->graph, s->precision);
     s->crew = s->graph ? fv_crew_new(s->graph, pool, err) : NULL;
     if (s->crew && model->net.translator) s->translating = fv_translating_new(model, options, err);
     if (s->crew && (s->translating || !model->net.translator)) return s;
@@ -170,7 +173,7 @@ fv_status fv_session_logits(fv_session *s, const fv_text *texts, size_t n, float
     fv_token_rows rows = {0};
     fv_feature_rows features = {0};
     fv_sampler sampler = {0};
-    if (s->head->weights.place != FV_HEAD_TEXT) return FV_FAIL(err, FV_E_ARGUMENT, "%s gives texts no labels: %s", m->folder, fv_labels_does(s->head->kind));
+    if (s->head->weights.place != FV_HEAD_TEXT) return fv_session_refuse(s, "gives texts no labels", err);
     if (n == 0) return FV_OK;
     FV_TRY(fv_prepare_rows(&rows, m->tokenizer, m->max_len, texts, n, &s->encoding, &s->cut, err));
     if (s->head->has_wide) FV_TRY(fv_prepare_features(&features, &s->head->wide, texts, n, &s->ngrams, err));

@@ -44,7 +44,7 @@ fv_status fv_session_word_logits(fv_session *s, const fv_text *texts, size_t n, 
     fv_status status = FV_OK;
     const fv_model *m = s->model;
     fv_sampler sampler = {0};
-    if (s->head->weights.place != FV_HEAD_TOKEN) return FV_FAIL(err, FV_E_ARGUMENT, "%s tags no words: %s", m->folder, fv_labels_does(s->head->kind));
+    if (s->head->weights.place != FV_HEAD_TOKEN) return fv_session_refuse(s, "tags no words", err);
     FV_TRY(fv_word_rows_make(words, m->tokenizer, m->max_len, texts, n, &s->encoding, &s->cut, err));
     *logits = fv_alloc_zero(words->n, (size_t)s->head->outputs * sizeof **logits, err);
     if (!*logits) return FV_E_MEMORY;

@@ -333,7 +333,7 @@ fv_status fv_translate(fv_session *s, const fv_text *texts, size_t n, const fv_t
     fv_translate_options defaults;
     fv_translate_options_init(&defaults);
     if (!options) options = &defaults;
-    if (!t) return FV_FAIL(err, FV_E_ARGUMENT, "%s does not translate: %s", s->model->folder, fv_labels_does(s->head->kind));
+    if (!t) return fv_session_refuse(s, "does not translate", err);
     if (options->nbest < 1 || options->nbest > options->beam) return FV_FAIL(err, FV_E_ARGUMENT, "nbest %d, beam %d; expected 1 or more, and nbest at most beam", options->nbest, options->beam);
     fv_arena_reset(&t->work);
     fv_arena_reset(&t->results);

@@ -258,6 +258,19 @@ split "$fovea" train classify --train multi.tsv --out multi --multi-label $tiny 
 expect_status "train with several labels" 0
 expect_match "classify: several labels" "$("$fovea" classify multi train.tsv --json | head -n 1)" '^\{"labels":\[.*\],"scores":\{'
 expect_equal "a line for each, though none may hold" "$("$fovea" classify multi lines.txt | wc -l | tr -d ' ')" 24
+
+# Several heads: a vector is the body's, and asks for none of them.
+echo '[{"name": "topic", "train": "train.tsv"}, {"name": "sort", "train": "train.tsv"}]' > tasks.json
+# shellcheck disable=SC2086
+split "$fovea" train multi --train tasks.json --out heads $tiny --steps 4 --quiet
+expect_status "train multi" 0
+split "$fovea" embed heads lines.txt
+expect_equal "embed: no head is asked for" "$status $(echo "$out" | wc -l | tr -d ' ')" "0 24"
+split "$fovea" search heads lines.txt lines.txt --top 1
+expect_status "nor by search" 0
+split "$fovea" classify heads lines.txt
+expect_match "but classify asks" "$status $messages" '^2 .*several heads: topic, sort; say which one \(--head\)'
+expect_equal "and has an answer then" "$("$fovea" classify heads lines.txt --head sort | wc -l | tr -d ' ')" 24
 awk -F '\t' 'NR == 1 { print; next } { print $1 "\t" length($1) }' train.tsv > number.tsv
 # shellcheck disable=SC2086
 split "$fovea" train classify --train number.tsv --out number --regression $tiny --steps 20 --quiet

@@ -38,6 +38,46 @@ static fv_session *session_of(fv_model *model, const char *head)
     return s;
 }
 
+static fv_err refusal;
+
+static void asks_which(fv_status status)
+{
+    assert_int_equal(status, FV_E_ARGUMENT);
+    toy_contains(refusal.text, "several heads: kind, size; say which one (--head)");
+    refusal = (fv_err){0};
+}
+
+/* A vector is the body's. Whatever is a head's, a session without one refuses, and asks for its name. */
+static void vectors_need_no_head(fv_model *model, fv_session *named)
+{
+    fv_err err = {0};
+    const fv_text text = {.text = "nobody saw silver near home"};
+    fv_label label;
+    fv_tagged tagged;
+    fv_translation translation;
+    float theirs[64], ours[64];
+    int size = fv_model_embedding_size(model);
+    fv_session *s = fv_session_new(model, NULL, &err);
+    if (!s) fail_msg("%s", err.text);
+    assert_in_range(size, 1, 64);
+    assert_int_equal(fv_embed(named, &text, 1, NULL, theirs, &err), FV_OK);
+    assert_int_equal(fv_embed(s, &text, 1, NULL, ours, &err), FV_OK);
+    assert_memory_equal(ours, theirs, (size_t)size * sizeof *ours);
+    assert_int_equal(fv_session_n_labels(s), 0);
+    assert_int_equal(fv_session_labels(s), FV_LABELS_VECTOR);
+    assert_null(fv_session_label(s, 0));
+    asks_which(fv_classify(s, &text, 1, 1, &label, &refusal));
+    asks_which(fv_tag(s, &text, 1, &tagged, &refusal));
+    asks_which(fv_translate(s, &text, 1, NULL, &translation, &refusal));
+    assert_null(fv_explain(s, &text, NULL, &refusal));
+    asks_which(refusal.status);
+    assert_null(fv_explain_wide(s, &text, -1, &refusal));
+    asks_which(refusal.status);
+    assert_null(fv_eval(s, toy_classes("judged.tsv", 0, 9), NULL, &refusal));
+    asks_which(refusal.status);
+    fv_session_free(s);
+}
+
 static void each_head_answers_its_own_question(void **state)
 {
     (void)state;
@@ -60,13 +100,12 @@ static void each_head_answers_its_own_question(void **state)
     assert_int_equal(fv_classify(size, &low, 1, 1, &numbers[0], &err), FV_OK);
     assert_int_equal(fv_classify(size, &high, 1, 1, &numbers[1], &err), FV_OK);
     assert_true(numbers[1].score > numbers[0].score + 1);
-    assert_null(fv_session_new(model, NULL, &err));
-    toy_contains(err.text, "several heads: kind, size; say which one (--head)");
     fv_session_options wrong;
     fv_session_options_init(&wrong);
     wrong.head = "colour";
     assert_null(fv_session_new(model, &wrong, &err));
     toy_contains(err.text, "no head is called \"colour\"; it has: kind, size");
+    vectors_need_no_head(model, kind);
     fv_session_free(kind);
     fv_session_free(size);
     fv_model_close(model);
