@@ -660,6 +660,21 @@ FV_API size_t fv_index_bytes(fv_index *index); /* memory that is held */
 FV_API fv_status fv_index_search(fv_index *index, const fv_query *queries, size_t n, const fv_find_options *options, fv_hit *hits, size_t *counts, fv_err *err);
 FV_API void fv_index_free(fv_index *index);
 
+/* An index always finds something by meaning. Whether it means anything, the best hits of texts tell that have nothing to do with the items:
+ *
+ *     size_t n;
+ *     const fv_text *texts = fv_unrelated_texts(&n);         // fv_embed them, as queries are
+ *     fv_index_chance(index, queries, n, FV_FIND_MEANING, &level, &err);
+ *     if (!n_hits || hits[0].score <= level) puts("nothing that is better than chance");
+ */
+
+/* Sentences on as many subjects, in English and Chinese: what stands for texts that have nothing to do with the items. */
+FV_API const fv_text *fv_unrelated_texts(size_t *n);
+/* *level: the mean of the best scores of these queries and 2.5 times their standard deviation; -INFINITY of an index that finds nothing. It
+ * holds for queries found `by` the same way, and as long as the items are about the same and about as many. FV_E_ARGUMENT for
+ * FV_FIND_WORDS, which any text passes by its little words (docs/decisions.md has rates of either mistake). */
+FV_API fv_status fv_index_chance(fv_index *index, const fv_query *unrelated, size_t n, fv_find by, float *level, fv_err *err);
+
 /* Where a text has words of a query, as an index understands words: bytes, ascending, apart. Lengths of 0: up to the zero byte. *out is
  * malloc'ed and the caller's to free(). */
 FV_API fv_status fv_matched_words(const char *query, size_t query_len, const char *text, size_t len, fv_extent **out, size_t *n, fv_err *err);

@@ -58,7 +58,7 @@ done:
 static void say_losses(const struct answering *s)
 {
     cli_count count;
-    int64_t cut = s->session ? fv_session_cut(s->session) : 0;
+    int64_t cut = (s->session ? fv_session_cut(s->session) : 0) - (s->a->own_cut ? *s->a->own_cut : 0);
     if (cut) fprintf(stderr, "fovea: %s of the texts were longer than the model takes, and %s\n", cli_show_count(&count, cut), s->a->long_texts);
     cli_rows_say_skipped(s->rows);
 }

@@ -12,6 +12,7 @@ typedef struct cli_answers {
     const cli_rows_options *rows;
     bool quiet;
     const char *long_texts; /* what happened to texts longer than the model: "were cut" */
+    const int64_t *own_cut; /* so many of them were the command's own, and are not told; NULL: none */
     /* Before the first chunk; NULL: nothing to do. */
     fv_status (*begin)(void *user, fv_session *session, fv_err *err);
     /* Answers the chunk, whose texts it may change, and prints: for each text, cli_rows_print_bad for one that was left out. FV_E_INPUT

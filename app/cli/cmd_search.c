@@ -78,6 +78,9 @@ struct searcher {
     fv_hit *hits;          /* [CLI_CHUNK, found] */
     size_t counts[CLI_CHUNK];
     int found;             /* hits asked of the index */
+    float chance;          /* a best hit of no higher score means nothing; NaN: not known, by words alone */
+    int64_t by_chance;     /* queries with such a one */
+    int64_t own_cut;       /* of the texts that chance is learnt from, longer than the model */
     fv_text *pairs;        /* [found] for the cross-encoder */
     float *scores;         /* [found × labels] */
     fv_buf line;
@@ -184,6 +187,23 @@ done:
     return status;
 }
 
+/* ---- Chance ---- */
+
+static fv_status learn_chance(struct searcher *s, fv_session *session, fv_err *err)
+{
+    size_t n;
+    const fv_text *texts = fv_unrelated_texts(&n);
+    fv_query queries[CLI_CHUNK];
+    n = n < CLI_CHUNK ? n : CLI_CHUNK;
+    int64_t cut = fv_session_cut(session);
+    fv_status status = fv_embed(session, texts, n, &s->as_query, s->vectors, err);
+    s->own_cut = fv_session_cut(session) - cut;
+    for (size_t i = 0; i < n; i++) queries[i] = (fv_query){.vector = s->vectors + i * (size_t)s->dim, .text = texts[i].text, .len = texts[i].len};
+    return status ? status : fv_index_chance(s->index, queries, n, s->by, &s->chance, err);
+}
+
+static bool found_by_chance(const struct searcher *s, const fv_hit *hits, size_t n) { return n && hits[0].score <= s->chance; }
+
 /* ---- Ranking again ---- */
 
 /* A cross-encoder gives a pair one number, or the probability that the one answers the other. */
@@ -239,7 +259,7 @@ static json_t *hit_json(const struct searcher *s, const fv_hit *hit)
     return object;
 }
 
-static fv_status print_json(const struct searcher *s, const fv_hit *hits, size_t n, fv_err *err)
+static fv_status print_json(const struct searcher *s, const fv_hit *hits, size_t n, bool by_chance, fv_err *err)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < n && list; i++) {
@@ -247,7 +267,12 @@ static fv_status print_json(const struct searcher *s, const fv_hit *hits, size_t
         json_decref(list);
         list = NULL;
     }
-    return cli_json_line(json_pack("{s:o}", "hits", list), err);
+    json_t *line = json_pack("{s:o}", "hits", list);
+    if (line && !isnan(s->chance) && json_object_set_new(line, "better_than_chance", json_boolean(n && !by_chance))) {
+        json_decref(line);
+        line = NULL;
+    }
+    return cli_json_line(line, err);
 }
 
 static const char *name_of(const struct searcher *s, const fv_hit *hit, char room[24])
@@ -274,7 +299,7 @@ static void print_line(const struct searcher *s, const fv_hit *hit)
     putchar('\n');
 }
 
-static fv_status print_for_people(struct searcher *s, const fv_text *query, const fv_hit *hits, size_t n, fv_err *err)
+static fv_status print_for_people(struct searcher *s, const fv_text *query, const fv_hit *hits, size_t n, bool by_chance, fv_err *err)
 {
     fv_status status = FV_OK;
     s->line.len = 0;
@@ -284,16 +309,17 @@ static fv_status print_for_people(struct searcher *s, const fv_text *query, cons
         cli_hit hit = {.place = (int)i + 1, .score = (double)hits[i].score, .name = name_of(s, &hits[i], room), .query = query->text, .query_len = query->len, .text = d->text, .len = d->len};
         FV_TRY(cli_put_hit(&s->line, &hit, cli_width(stdout), cli_colour(stdout), err));
     }
+    if (by_chance) FV_TRY(fv_buf_puts(&s->line, "    The best of these is no better than chance.\n", err));
     FV_TRY(fv_buf_puts(&s->line, n ? "\n" : "nothing found\n\n", err));
     fwrite(s->line.data, 1, s->line.len, stdout); /* failing to write is left to cli_flush */
 done:
     return status;
 }
 
-static fv_status print_hits(struct searcher *s, const fv_text *query, const fv_hit *hits, size_t n, fv_err *err)
+static fv_status print_hits(struct searcher *s, const fv_text *query, const fv_hit *hits, size_t n, bool by_chance, fv_err *err)
 {
-    if (s->args->common.json) return print_json(s, hits, n, err);
-    if (isatty(STDOUT_FILENO)) return print_for_people(s, query, hits, n, err);
+    if (s->args->common.json) return print_json(s, hits, n, by_chance, err);
+    if (isatty(STDOUT_FILENO)) return print_for_people(s, query, hits, n, by_chance, err);
     for (size_t i = 0; i < n; i++) print_line(s, &hits[i]);
     return FV_OK;
 }
@@ -321,6 +347,7 @@ static fv_status begin(void *user, fv_session *session, fv_err *err)
     cli_progress_init(&s->progress, s->args->common.quiet);
     s->began = fv_now();
     FV_TRY(read_documents(s, session, err));
+    if (session) FV_TRY(learn_chance(s, session, err));
 done:
     return status;
 }
@@ -351,11 +378,24 @@ static fv_status answer(void *user, fv_session *session, const cli_chunk *chunk,
             if (s->args->common.json) FV_TRY(cli_rows_print_bad(chunk, i, true, err));
             continue;
         }
+        bool by_chance = found_by_chance(s, hits, n); /* before another score takes its place */
+        s->by_chance += by_chance;
         if (s->reranker && n) FV_TRY(rank_again(s, &chunk->texts[i], hits, n, err));
-        FV_TRY(print_hits(s, &chunk->texts[i], hits, n < (size_t)s->args->top ? n : (size_t)s->args->top, err));
+        FV_TRY(print_hits(s, &chunk->texts[i], hits, n < (size_t)s->args->top ? n : (size_t)s->args->top, by_chance, err));
     }
 done:
     return status;
+}
+
+/* Where each query's own lines have no place for it. */
+static fv_status end(void *user, fv_err *err)
+{
+    const struct searcher *s = user;
+    cli_count count, of;
+    (void)err;
+    if (s->by_chance && !s->args->common.quiet && !s->args->common.json && !isatty(STDOUT_FILENO))
+        fprintf(stderr, "fovea: the best hit is no better than chance for %s of %s queries; --json says for which\n", cli_show_count(&count, s->by_chance), cli_show_count(&of, s->queries));
+    return FV_OK;
 }
 
 static void release(struct searcher *s)
@@ -375,14 +415,14 @@ static void release(struct searcher *s)
 static fv_status run(void *user, fv_err *err)
 {
     struct args *args = user;
-    struct searcher s = {.args = args, .by = args->words ? FV_FIND_WORDS : args->hybrid ? FV_FIND_HYBRID : FV_FIND_MEANING, .found = args->top};
+    struct searcher s = {.args = args, .by = args->words ? FV_FIND_WORDS : args->hybrid ? FV_FIND_HYBRID : FV_FIND_MEANING, .found = args->top, .chance = NAN};
     if (args->words && args->hybrid) return FV_FAIL(err, FV_E_ARGUMENT, "--words and --hybrid ask for two ways of finding; expected one of them");
     if (strcmp(args->docs, "-") == 0 && strcmp(args->file, "-") == 0)
         return FV_FAIL(err, FV_E_ARGUMENT, "documents and queries cannot both come from stdin; name a file for one of them");
     if (args->reranker && args->candidates > s.found) s.found = args->candidates;
     cli_answers answers = {
         .model = args->words ? NULL : args->model, .session = &args->session, .file = args->file, .rows = &args->rows, .quiet = args->common.quiet,
-        .long_texts = "only their beginnings were looked at for meaning", .begin = begin, .answer = answer, .user = &s,
+        .long_texts = "only their beginnings were looked at for meaning", .begin = begin, .answer = answer, .end = end, .own_cut = &s.own_cut, .user = &s,
     };
     fv_status status = cli_answer_all(&answers, err);
     release(&s);
@@ -409,10 +449,13 @@ const cli_command cli_search = {
             "--rerank lets a cross-encoder read the query together with each of the best --candidates documents, and orders them by its score.\n\n"
             "A file named .tsv, .csv or .jsonl (also .gz) is a table with a column `text`. Anything else, stdin included, is plain lines. What is longer "
             "than the model takes is embedded by its beginning, and counted; words are looked for in all of it.\n\n"
+            "By meaning something is always found. Where the best hit scores no higher than sentences that have nothing to do with the documents (48 "
+            "of them are searched for at first), that is said; not with --words, where any text finds the little ones.\n\n"
             "On a terminal a hit is a line: place, score, name, text, with the query's words in bold. Elsewhere it is\n"
             "  QUERY ID SCORE TEXT                          parted by tabs; QUERY counts from 1\n"
             "and with --json each query has a line\n"
-            "  {\"hits\":[{\"id\":…,\"score\":…,\"text\":…},…]}   --hybrid adds \"meaning\" and \"words\" to each",
+            "  {\"hits\":[{\"id\":…,\"score\":…,\"text\":…},…],\"better_than_chance\":…}\n"
+            "the last without --words; --hybrid adds \"meaning\" and \"words\" to each hit",
     .examples = examples,
     .operands = operands, .n_operands = FV_COUNT(operands),
     .options = options, .n_options = FV_COUNT(options),

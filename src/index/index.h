@@ -2,6 +2,7 @@
  *
  *   vectors.c  rows of numbers that come and go, as kernels/scan.c wants them
  *   fuse.c     two scores into one
+ *   chance.c   what a best hit scores that means nothing
  *   index.c    the public calls: items, locks, a search's steps
  *
  * Words are text/bm25.h's. This room knows neither models nor tokens. */

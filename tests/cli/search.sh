@@ -68,6 +68,21 @@ expect_match "and the one with the word is first" "$out" '^\{"hits":\[\{"id":1,'
 echo 'unheard' > unheard
 expect_equal "without a known word meaning decides" "$("$fovea" search "$model" docs.tsv unheard --hybrid | cut -f 2)" "$("$fovea" search "$model" docs.tsv unheard | cut -f 2)"
 
+# ---- Chance: this model's weights are random, so its meaning is too; words are not ----
+
+printf 'x y z\nnobody\n' > chance
+search "$model" docs.tsv chance --top 1 --json
+expect_equal "--json says what is no better than chance" "$(echo "$out" | grep -c '"better_than_chance":false}$')" 2
+search "$model" docs.tsv chance --top 1 --json --hybrid
+expect_equal "and what is" "$(echo "$out" | sed 's/.*"better/better/' | tr '\n' ' ')" 'better_than_chance":true} better_than_chance":false} '
+search "$model" docs.tsv chance --top 1
+expect_equal "lines are as they were" "$(echo "$out" | awk -F '\t' '{ print NF }' | tr '\n' ' ')" "4 4 "
+expect_equal "it is counted, and nothing else is" "$messages" "fovea: the best hit is no better than chance for 2 of 2 queries; --json says for which"
+search "$model" docs.tsv chance --top 1 --quiet
+expect_equal "--quiet" "$messages" ""
+search "$model" docs.tsv chance --top 2 --rerank "$cross" --json --hybrid
+expect_equal "another's scores do not change it" "$(echo "$out" | sed 's/.*"better/better/' | tr '\n' ' ')" 'better_than_chance":true} better_than_chance":false} '
+
 # ---- Ranked again ----
 
 search "$model" docs.tsv cat --top 5 --rerank "$cross"
@@ -122,6 +137,7 @@ if script -qec true /dev/null > /dev/null 2>&1; then
     bold=$(printf '\033\\[1m') plain=$(printf '\033\\[0m')
     expect_match "words are bold" "$(terminal "'$fovea' search - docs.tsv asked --words --doc-text body")" "^  1 .*Where is my ${bold}parcel${plain}\?$"
     expect_match "Chinese too" "$(terminal "'$fovea' search - docs.tsv asked --words --doc-text body")" "我的${bold}包裹${plain}在哪里"
+    expect_match "chance is said" "$(terminal "'$fovea' search '$model' docs.tsv chance")" '^    The best of these is no better than chance\.$'
     expect_match "nothing found is said" "$(terminal "'$fovea' search - docs.tsv asked --words --doc-text body")" '^nothing found$'
     expect_match "a long text shows where the word stands" "$(terminal "'$fovea' search - long asked --words")" "….*${bold}parcel${plain}"
     expect_equal "within the width" "$(terminal "NO_COLOR=1 '$fovea' search - long asked --words" | awk '{ gsub(/…/, "."); if (length > 59) print }')" ""

@@ -551,12 +551,64 @@ static void many_search_while_one_writes(void **state)
     fv_index_free(index);
 }
 
+/* ---- Chance ---- */
+
+static fv_status chance_of(fv_index *index, const fv_query *queries, size_t n, fv_find by, float *level)
+{
+    fv_err err = {0};
+    fv_status status = fv_index_chance(index, queries, n, by, level, &err);
+    assert_int_equal(status, err.status);
+    return status;
+}
+
+static void chance_is_what_unrelated_queries_find(void **state)
+{
+    (void)state;
+    enum { SIDE = 4, ASKED = 3 };
+    fv_index *index = new_index(SIDE, true);
+    const float items[2][SIDE] = {{1, 0, 0, 0}, {0, 1, 0, 0}};
+    const float asked[ASKED][SIDE] = {{0.1f, 0.3f, 1, 0}, {0.5f, -1, 0, 1}, {0.4f, 0.4f, 0, 0}}; /* best products 0.3, 0.5, 0.4 */
+    const double whole_of_one = 0.1, deviation = whole_of_one * sqrt(2.0 / 3);
+    float level = 7, both = 7;
+    fv_query queries[ASKED];
+    for (int i = 0; i < ASKED; i++) queries[i] = (fv_query){.vector = asked[i], .text = "nothing of it"};
+    assert_int_equal(chance_of(index, queries, ASKED, FV_FIND_MEANING, &level), FV_OK);
+    assert_true(isinf(level) && level < 0); /* an empty index finds nothing, and so nothing by chance */
+    for (int i = 0; i < 2; i++) {
+        fv_index_item one = {.id = i, .vector = items[i], .text = i ? "nothing else" : "parcel"};
+        assert_int_equal(fv_index_add(index, &one, 1, NULL), FV_OK);
+    }
+    assert_int_equal(chance_of(index, queries, ASKED, FV_FIND_MEANING, &level), FV_OK);
+    assert_true(fabs((double)level - (0.4 + 2.5 * deviation)) < 1e-6);
+    assert_int_equal(chance_of(index, queries, ASKED, FV_FIND_HYBRID, &both), FV_OK);
+    assert_true(isfinite(both) && both != level); /* "nothing" is met, and counts */
+    assert_int_equal(chance_of(index, queries, ASKED, FV_FIND_WORDS, &level), FV_E_ARGUMENT);
+    assert_int_equal(chance_of(index, queries, 1, FV_FIND_MEANING, &level), FV_E_ARGUMENT);
+    queries[1].vector = NULL;
+    assert_int_equal(chance_of(index, queries, ASKED, FV_FIND_MEANING, &level), FV_E_ARGUMENT);
+    fv_index_free(index);
+}
+
+/* They stand for texts of any subject: many, each once, none with a word of its own language in common with most others. */
+static void unrelated_texts_are_of_many_subjects(void **state)
+{
+    (void)state;
+    size_t n;
+    const fv_text *texts = fv_unrelated_texts(&n);
+    assert_true(n >= 40);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(strlen(texts[i].text), texts[i].len);
+        for (size_t k = 0; k < i; k++) assert_string_not_equal(texts[i].text, texts[k].text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(comes_changes_goes), cmocka_unit_test(threads_change_nothing), cmocka_unit_test(both_ways), cmocka_unit_test(two_languages),
         cmocka_unit_test(matched_words), cmocka_unit_test(bad_items), cmocka_unit_test(bad_options), cmocka_unit_test(bad_queries), cmocka_unit_test(odd_texts),
         cmocka_unit_test(failing_allocations), cmocka_unit_test(memory_is_bounded), cmocka_unit_test(many_search_while_one_writes),
+        cmocka_unit_test(chance_is_what_unrelated_queries_find), cmocka_unit_test(unrelated_texts_are_of_many_subjects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
