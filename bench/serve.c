@@ -17,8 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/file.h"
-#include "fovea.h"
+#include "texts.h"
 
 enum { MAX_CLIENTS = 1024, MAX_ROUNDS = 99, REPLY_BYTES = 1 << 16 };
 
@@ -26,11 +25,9 @@ typedef struct bench {
     const char *program, *model, *path;
     int clients, rounds;
     bool vectors;
-    fv_buf file;
-    fv_text *texts;
-    fv_buf *requests; /* [n] */
-    size_t n, capacity;
-    double *seconds;  /* [n × rounds] of each answer */
+    texts texts;
+    fv_buf *requests; /* [texts.n] */
+    double *seconds;  /* [texts.n × rounds] of each answer */
     size_t n_seconds;
     pid_t server;
     int port;
@@ -71,22 +68,20 @@ done:
     return status;
 }
 
-static fv_status read_texts(bench *b, const char *path, fv_err *err)
+/* An empty line asks nothing. */
+static fv_status make_requests(bench *b, const char *path, fv_err *err)
 {
     fv_status status = FV_OK;
-    FV_TRY(fv_file_read(path, (size_t)1 << 30, &b->file, err));
-    for (char *p = b->file.data, *end = p + b->file.len, *stop; p < end; p = stop + 1) {
-        stop = memchr(p, '\n', (size_t)(end - p));
-        if (!stop) stop = end;
-        if (stop == p) continue;
-        FV_TRY(fv_grow(&b->texts, &b->capacity, b->n + 1, sizeof *b->texts, err));
-        b->texts[b->n++] = (fv_text){.text = p, .len = (size_t)(stop - p)};
-    }
-    if (b->n == 0) FV_TRY(FV_FAIL(err, FV_E_INPUT, "%s: empty; expected a text on each line", path));
-    b->requests = fv_alloc_zero(b->n, sizeof *b->requests, err);
-    b->seconds = fv_alloc_zero(b->n * (size_t)b->rounds, sizeof *b->seconds, err);
+    size_t n = 0;
+    FV_TRY(read_texts(&b->texts, path, err));
+    for (size_t i = 0; i < b->texts.n; i++)
+        if (b->texts.items[i].len) b->texts.items[n++] = b->texts.items[i];
+    b->texts.n = n;
+    if (n == 0) FV_TRY(FV_FAIL(err, FV_E_INPUT, "%s: nothing but empty lines; expected a text on each line", path));
+    b->requests = fv_alloc_zero(n, sizeof *b->requests, err);
+    b->seconds = fv_alloc_zero(n * (size_t)b->rounds, sizeof *b->seconds, err);
     if (!b->requests || !b->seconds) FV_TRY(FV_E_MEMORY);
-    for (size_t i = 0; i < b->n; i++) FV_TRY(make_request(b, &b->texts[i], &b->requests[i], err));
+    for (size_t i = 0; i < n; i++) FV_TRY(make_request(b, &b->texts.items[i], &b->requests[i], err));
 done:
     return status;
 }
@@ -156,7 +151,7 @@ static int take(client *c)
 static fv_status next_or_rest(bench *b, client *c, struct pollfd *p, size_t *next, fv_err *err)
 {
     b->seconds[b->n_seconds++] = fv_now() - c->began;
-    if (*next < b->n) return ask(b, c, (*next)++, err);
+    if (*next < b->texts.n) return ask(b, c, (*next)++, err);
     p->fd = -1;
     return FV_OK;
 }
@@ -169,10 +164,10 @@ static fv_status serve_round(bench *b, client *clients, double *rate, fv_err *er
     double began = fv_now();
     fv_status status = FV_OK;
     for (int i = 0; i < b->clients; i++) {
-        polled[i] = (struct pollfd){.fd = next < b->n ? clients[i].fd : -1, .events = POLLIN};
-        if (next < b->n) FV_TRY(ask(b, &clients[i], next++, err));
+        polled[i] = (struct pollfd){.fd = next < b->texts.n ? clients[i].fd : -1, .events = POLLIN};
+        if (next < b->texts.n) FV_TRY(ask(b, &clients[i], next++, err));
     }
-    while (answered < b->n) {
+    while (answered < b->texts.n) {
         if (poll(polled, (nfds_t)b->clients, 60000) <= 0) FV_TRY(FV_FAIL(err, FV_E_IO, "no answer for a minute"));
         for (int i = 0; i < b->clients; i++) {
             if (polled[i].fd < 0 || !polled[i].revents) continue;
@@ -183,7 +178,7 @@ static fv_status serve_round(bench *b, client *clients, double *rate, fv_err *er
             FV_TRY(next_or_rest(b, &clients[i], &polled[i], &next, err));
         }
     }
-    *rate = (double)b->n / (fv_now() - began);
+    *rate = (double)b->texts.n / (fv_now() - began);
 done:
     return status;
 }
@@ -193,8 +188,8 @@ done:
 static fv_status offline_round(bench *b, fv_session *s, float *out, double *rate, fv_err *err)
 {
     double began = fv_now();
-    fv_status status = b->vectors ? fv_embed(s, b->texts, b->n, NULL, out, err) : fv_classify_scores(s, b->texts, b->n, out, err);
-    *rate = (double)b->n / (fv_now() - began);
+    fv_status status = b->vectors ? fv_embed(s, b->texts.items, b->texts.n, NULL, out, err) : fv_classify_scores(s, b->texts.items, b->texts.n, out, err);
+    *rate = (double)b->texts.n / (fv_now() - began);
     return status;
 }
 
@@ -215,7 +210,7 @@ static void report(bench *b, double *offline, double *served)
     size_t rounds = (size_t)b->rounds;
     double alone = quantile(offline, rounds, 0.5), there = quantile(served, rounds, 0.5);
     printf("{\"bench\":\"serve\",\"case\":\"%s %d clients\",\"texts\":%zu,\"runs\":%d,\"offline\":%.1f,\"value\":%.1f,\"unit\":\"texts/s\",\"share_of_offline\":%.3f,"
-           "\"p50_ms\":%.2f,\"p99_ms\":%.2f}\n", b->path, b->clients, b->n, b->rounds, alone, there, there / alone,
+           "\"p50_ms\":%.2f,\"p99_ms\":%.2f}\n", b->path, b->clients, b->texts.n, b->rounds, alone, there, there / alone,
            1e3 * quantile(b->seconds, b->n_seconds, 0.5), 1e3 * quantile(b->seconds, b->n_seconds, 0.99));
 }
 
@@ -235,7 +230,7 @@ done:
     return status;
 }
 
-static fv_status run(bench *b, const char *texts, fv_err *err)
+static fv_status run(bench *b, const char *path, fv_err *err)
 {
     fv_status status = FV_OK;
     fv_model *model = NULL;
@@ -249,8 +244,8 @@ static fv_status run(bench *b, const char *texts, fv_err *err)
     bool labels = fv_session_labels(s) != FV_LABELS_VECTOR && fv_session_labels(s) != FV_LABELS_NONE;
     if (!b->path) b->path = labels ? "/predict" : "/embed";
     b->vectors = strcmp(b->path, "/predict") != 0;
-    FV_TRY(read_texts(b, texts, err));
-    out = fv_alloc(b->n * (size_t)(b->vectors ? fv_model_embedding_size(model) : fv_session_n_labels(s)) * sizeof *out, err);
+    FV_TRY(make_requests(b, path, err));
+    out = fv_alloc(b->texts.n * (size_t)(b->vectors ? fv_model_embedding_size(model) : fv_session_n_labels(s)) * sizeof *out, err);
     if (!out) FV_TRY(err->status);
     FV_TRY(start_server(b, err));
     for (int i = 0; i < b->clients; i++) FV_TRY(connect_client(b, &clients[i], err));
@@ -280,10 +275,10 @@ int main(int argc, char **argv)
     b.program = argv[1];
     b.model = argv[2];
     fv_status status = run(&b, argv[3], &err);
-    for (size_t i = 0; b.requests && i < b.n; i++) fv_buf_release(&b.requests[i]);
+    for (size_t i = 0; b.requests && i < b.texts.n; i++) fv_buf_release(&b.requests[i]);
     fv_free(b.requests);
-    fv_free(b.texts);
+    fv_free(b.texts.items);
     fv_free(b.seconds);
-    fv_buf_release(&b.file);
+    fv_buf_release(&b.texts.file);
     return status ? fv_err_print(stderr, &err) : 0;
 }
