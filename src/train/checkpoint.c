@@ -57,7 +57,7 @@ fv_status fv_checkpoint_save(fv_training *t, fv_err *err)
     int64_t n = t->params->n_floats;
     char *state = dump_state(t, err), *recipe = dump(fv_recipe_to_json(&t->recipe, err), err);
     if (!state || !recipe) { status = FV_E_MEMORY; goto done; }
-    fv_st_tensor tensors[] = {vector("weights", t->params->block, n), vector("moment1", t->moment1, n), vector("moment2", t->moment2, n), vector("best", t->best, n), vector("mean", t->mean, n)};
+    fv_st_tensor tensors[] = {vector("weights", t->params->block, n), vector("moment1", t->moment1, t->n_moments), vector("moment2", t->moment2, t->n_moments), vector("best", t->best, n), vector("mean", t->mean, n)};
     const char *keys[] = {version_key, state_key, recipe_key, data_key}, *values[] = {"1", state, recipe, t->data_hashes};
     FV_TRY(fv_path_join(path, t->o->out, FV_CHECKPOINT, err));
     FV_TRY(fv_safetensors_write(path, tensors, t->mean ? 5 : 4, keys, values, FV_COUNT(keys), err));
@@ -128,6 +128,19 @@ static fv_status copy_vector(const fv_safetensors *file, const char *name, float
     return FV_OK;
 }
 
+/* Checkpoints had moments for what is frozen, too: nothing but zeros. */
+static fv_status copy_moments(const fv_training *t, const fv_safetensors *file, const char *name, float *to, fv_err *err)
+{
+    const fv_params *params = t->params;
+    const fv_st_tensor *v = fv_safetensors_find(file, name);
+    if (!v || v->dtype != FV_F32 || v->rank != 1 || v->shape[0] != params->n_floats) return copy_vector(file, name, to, t->n_moments, err);
+    for (size_t i = 0; i < params->n; i++) {
+        const fv_param *p = params->items[i];
+        if (!p->frozen) memcpy(to + t->moment_at[i], (const float *)v->data + p->offset, (size_t)(p->rows * p->cols) * sizeof *to);
+    }
+    return FV_OK;
+}
+
 static fv_status restore_positions(fv_training *t, const json_t *state, const char *where, fv_err *err)
 {
     const json_t *list = json_object_get(state, "jobs");
@@ -181,8 +194,8 @@ static fv_status restore_from(fv_training *t, const fv_safetensors *file, uint64
     if (!version || strcmp(version, "1") != 0) return FV_FAIL(err, FV_E_FORMAT, "%s: checkpoint version %s; this program reads version 1", file->path, version ? version : "is missing");
     FV_TRY(check_same(t, file, err));
     FV_TRY(copy_vector(file, "weights", t->params->block, n, err));
-    FV_TRY(copy_vector(file, "moment1", t->moment1, n, err));
-    FV_TRY(copy_vector(file, "moment2", t->moment2, n, err));
+    FV_TRY(copy_moments(t, file, "moment1", t->moment1, err));
+    FV_TRY(copy_moments(t, file, "moment2", t->moment2, err));
     FV_TRY(copy_vector(file, "best", t->best, n, err));
     if (t->mean) FV_TRY(copy_vector(file, "mean", t->mean, n, err));
     FV_TRY(restore_state(t, file, log_bytes, event_bytes, err));

@@ -130,7 +130,7 @@ static void update(fv_training *t, float *grad, float scale)
         if (p->frozen) continue;
         adam.lr = (float)t->lr * p->rate;
         adam.decay = p->decay ? (float)r->weight_decay : 0;
-        fv_adam_step(p->data, t->moment1 + p->offset, t->moment2 + p->offset, grad + p->offset, p->rows * p->cols, &adam, t->pool);
+        fv_adam_step(p->data, t->moment1 + t->moment_at[i], t->moment2 + t->moment_at[i], grad + p->offset, p->rows * p->cols, &adam, t->pool);
     }
     fv_params_changed(t->params);
 }

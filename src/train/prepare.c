@@ -239,17 +239,32 @@ done:
     return status;
 }
 
+/* In the order of the weights, and where nothing is frozen in their very places. */
+static fv_status make_moments(fv_training *t, fv_err *err)
+{
+    const fv_params *params = t->params;
+    t->moment_at = fv_alloc(params->n * sizeof *t->moment_at, err);
+    if (!t->moment_at) return FV_E_MEMORY;
+    for (size_t i = 0; i < params->n; i++) {
+        int64_t end = i + 1 < params->n ? params->items[i + 1]->offset : params->n_floats;
+        t->moment_at[i] = t->n_moments;
+        if (!params->items[i]->frozen) t->n_moments += end - params->items[i]->offset;
+    }
+    t->moment1 = fv_alloc_zero((size_t)t->n_moments, sizeof(float), err);
+    t->moment2 = fv_alloc_zero((size_t)t->n_moments, sizeof(float), err);
+    return t->moment1 && t->moment2 ? FV_OK : FV_E_MEMORY;
+}
+
 static fv_status make_vectors(fv_training *t, fv_err *err)
 {
     size_t n = (size_t)t->params->n_floats;
-    t->moment1 = fv_alloc_zero(n, sizeof(float), err);
-    t->moment2 = fv_alloc_zero(n, sizeof(float), err);
+    if (make_moments(t, err) != FV_OK) return FV_E_MEMORY;
     t->best = fv_alloc_zero(n, sizeof(float), err);
     bool averages = t->recipe.average > 1;
     t->mean = averages ? fv_alloc_zero(n, sizeof(float), err) : NULL;
     t->norm_scratch = fv_alloc(fv_sum_squares_scratch((int64_t)n), err);
     t->infer_graph = fv_graph_new(t->pool, err);
-    bool fine = t->moment1 && t->moment2 && t->best && (t->mean || !averages) && t->norm_scratch && t->infer_graph;
+    bool fine = t->best && (t->mean || !averages) && t->norm_scratch && t->infer_graph;
     return fine ? fv_shards_init(&t->shards, (int64_t)n, t->recipe.accumulate, err) : FV_E_MEMORY;
 }
 
@@ -308,6 +323,7 @@ void fv_training_release(fv_training *t)
     fv_graph_free(t->infer_graph);
     fv_free(t->moment1);
     fv_free(t->moment2);
+    fv_free(t->moment_at);
     fv_free(t->best);
     fv_free(t->mean);
     fv_free(t->norm_scratch);

@@ -137,7 +137,9 @@ typedef struct fv_training {
     fv_arena arena;                  /* names and paths of a table of tasks */
     fv_graph *infer_graph;
     fv_shards shards;
-    float *moment1, *moment2, *best; /* [n_floats] each */
+    float *best;                     /* [n_floats] */
+    float *moment1, *moment2;        /* [n_moments] each: what is frozen has none */
+    int64_t *moment_at, n_moments;   /* [params->n] where a parameter's begin, which is not looked at if it is frozen */
     float *mean;                     /* [n_floats] the sum of the weights at the last epochs' ends; NULL unless recipe.average > 1 */
     void *norm_scratch;
     fv_record record;

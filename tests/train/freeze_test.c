@@ -275,6 +275,86 @@ static void stopping_changes_nothing(void **state)
     toy_stops_and_goes_on(&o, 3);
 }
 
+/* ---- What is kept of what does not learn ---- */
+
+static int stop_after_two(void *user, const fv_event *e)
+{
+    (void)user;
+    return e->kind == FV_EVENT_STEP && e->step == 2;
+}
+
+/* The checkpoint of a training that was stopped after two steps, of 6. */
+static void stop_early(fv_train_options *o, int freeze, const char *out, char path[FV_PATH_MAX])
+{
+    fv_err err = {0};
+    from_options(o, toy_classes("train.tsv", 0, 60), toy_classes("valid.tsv", 60, 90), out, body());
+    o->freeze = freeze;
+    o->steps = 6;
+    o->on_event = stop_after_two;
+    assert_int_equal(fv_train(o, &err), FV_E_STOPPED);
+    o->on_event = NULL;
+    o->resume = true;
+    assert_int_equal(fv_path_join(path, o->out, "checkpoint.safetensors", NULL), FV_OK);
+}
+
+static int64_t length_of(const fv_safetensors *file, const char *name)
+{
+    const fv_st_tensor *tensor = fv_safetensors_find(file, name);
+    assert_non_null(tensor);
+    return tensor->shape[0];
+}
+
+/* As it was written when everything had moments: zeros for what is frozen, which comes first. */
+static void write_as_before(const char *path)
+{
+    static const char *const keys[] = {"fovea_checkpoint", "state", "recipe", "data"};
+    const char *values[FV_COUNT(keys)];
+    fv_safetensors file;
+    fv_err err = {0};
+    assert_int_equal(fv_safetensors_open(&file, path, &err), FV_OK);
+    int64_t n = length_of(&file, "weights"), moments = length_of(&file, "moment1");
+    assert_in_range(moments, 1, n / 2); /* more than half of the weights are frozen */
+    fv_st_tensor tensors[8];
+    float *wide[2];
+    int widened = 0;
+    assert_in_range(file.n, 4, FV_COUNT(tensors));
+    for (size_t i = 0; i < file.n; i++) {
+        tensors[i] = file.tensors[i];
+        if (tensors[i].shape[0] != moments) continue;
+        float *all = wide[widened++] = fv_alloc_zero((size_t)n, sizeof *all, NULL);
+        memcpy(all + n - moments, tensors[i].data, tensors[i].bytes);
+        tensors[i].data = all;
+        tensors[i].shape[0] = n;
+        tensors[i].bytes = (size_t)n * sizeof *all;
+    }
+    assert_int_equal(widened, 2);
+    for (size_t i = 0; i < FV_COUNT(keys); i++) values[i] = fv_safetensors_meta(&file, keys[i]);
+    assert_int_equal(fv_safetensors_write(path, tensors, file.n, keys, values, FV_COUNT(keys), &err), FV_OK);
+    fv_safetensors_close(&file);
+    fv_free(wide[0]);
+    fv_free(wide[1]);
+}
+
+static void what_is_frozen_has_no_moments(void **state)
+{
+    fv_train_options o;
+    char path[FV_PATH_MAX], whole[129];
+    fv_safetensors file;
+    (void)state;
+    stop_early(&o, -1, "moments", path);
+    assert_int_equal(fv_safetensors_open(&file, path, NULL), FV_OK);
+    assert_int_equal(length_of(&file, "moment1"), length_of(&file, "weights"));
+    fv_safetensors_close(&file);
+
+    stop_early(&o, 2, "moments-new", path);
+    toy_train(&o);
+    snprintf(whole, sizeof whole, "%s", toy_hash(o.out));
+    stop_early(&o, 2, "moments-old", path);
+    write_as_before(path);
+    toy_train(&o);
+    assert_string_equal(toy_hash(o.out), whole);
+}
+
 /* ---- What may be asked, and what it saves ---- */
 
 static void refuse(const fv_train_options *o, const char *words)
@@ -341,7 +421,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frozen_weights_keep_their_bits), cmocka_unit_test(every_task_starts_from_every_family), cmocka_unit_test(several_tasks_share_what_is_frozen),
         cmocka_unit_test(layers_learn_at_their_rates), cmocka_unit_test(stopping_changes_nothing), cmocka_unit_test(choices_are_checked),
-        cmocka_unit_test(frozen_layers_are_not_walked_back),
+        cmocka_unit_test(frozen_layers_are_not_walked_back), cmocka_unit_test(what_is_frozen_has_no_moments),
     };
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }
