@@ -44,7 +44,7 @@
 /* Weights and activations are walked in panels thousands of bytes apart: with pages of 4 KB each step of a
  * walk needs an address translation of its own. Large blocks ask for pages of 2 MB. */
 #define LARGE_PAGE ((size_t)2 << 20)
-#define IS_LARGE(bytes) ((bytes) >= 2 * LARGE_PAGE)
+#define IS_LARGE(bytes) ((bytes) >= LARGE_PAGE)
 
 struct header { size_t bytes; };
 _Static_assert(sizeof(struct header) <= LINE, "the header must fit in front of a block");

@@ -9,7 +9,7 @@ enum { LEAST_TOKENS = 8, SIDE_TOKENS = 24, WAVE = 2 };
 #else
 enum {
     LEAST_TOKENS = 64, /* for each core: with fewer it is the weights' way from memory that takes the time, which all should share */
-    SIDE_TOKENS = 512, /* of a batch among several: a megabyte or two of activations, which the caches hold */
+    SIDE_TOKENS = 256, /* of a batch among several: their activations, some hundred kilobytes, stay in the second cache */
     WAVE = 4,          /* batches of each core before the pool is handed back */
 };
 #endif

@@ -219,7 +219,7 @@ static void weigh_values(const forward *f, float *out, const float *weights, con
     for (int32_t d = 0; d < D; d += isa->nr) {
         const float *column = values + fv_straight_at(FV_KEY_BLOCK, span.begin, d);
         for (int32_t i = 0; i < n; i += rows) {
-            isa->tile(out + i * f->a->ldo + d, f->a->ldo, weights + i, isa->nr, column, FV_TILE_LD, NULL, span.keys, min32(rows, n - i), min32(isa->nr, D - d), add);
+            isa->tile(out + i * f->a->ldo + d, f->a->ldo, weights + i, isa->nr, column, FV_TILE_LD, (fv_ahead){0}, span.keys, min32(rows, n - i), min32(isa->nr, D - d), add);
         }
     }
 }

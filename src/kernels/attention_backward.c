@@ -123,7 +123,7 @@ static void sum_over_keys(const backward *b, float *dq, const float *ds, const f
     for (int32_t d = 0; d < D; d += nr) {
         const float *column = keys + fv_straight_at(FV_KEY_BLOCK, span.begin, d);
         for (int32_t i = 0; i < n; i += rows) {
-            b->isa->tile(dq + i * b->g->lddq + d, b->g->lddq, ds + i, QUERIES, column, FV_TILE_LD, NULL, span.keys, min32(rows, n - i), min32(nr, D - d), add);
+            b->isa->tile(dq + i * b->g->lddq + d, b->g->lddq, ds + i, QUERIES, column, FV_TILE_LD, (fv_ahead){0}, span.keys, min32(rows, n - i), min32(nr, D - d), add);
         }
     }
 }

@@ -313,12 +313,14 @@ static const float *next_panel(const plan *p, const rectangle *t, int64_t block,
     return panel < p->n_panels ? p->g->packed->panels + b_offset(p, block, panel) : NULL;
 }
 
-/* What tile q of a panel asks for while it computes: of each row of the next panel its q-th cache line. Memory then works all
- * the time that a panel takes, and not for the first tile alone, which would wait for it. */
-static const float *ahead_of(const plan *p, const float *next, int64_t q)
+/* What tile q of a panel's `tiles` asks for while it computes: of each row of the next panel its q-th cache line, the last of the tiles
+ * the one after it too. Memory then works all the time that a panel takes, and not for the first tile alone, which would wait for it. */
+static fv_ahead ahead_of(const plan *p, const float *next, int64_t q, int64_t tiles)
 {
     enum { LINE = 16 };
-    return next && q * LINE < p->nr ? next + q * LINE : NULL;
+    if (!next || q * LINE >= p->nr) return (fv_ahead){0};
+    bool both = q + 1 == tiles && (q + 1) * LINE < p->nr;
+    return (fv_ahead){next + q * LINE, next + (q + both) * LINE};
 }
 
 /* The sums of one tile, of panels q of A and `panel` of B; in int8 they become floats with the last block. */
@@ -328,7 +330,7 @@ static void compute_tile(const plan *p, const room *r, const rectangle *t, const
     int64_t i = q * p->mr, j = panel * p->nr, k = block_k(p->k, p->k_block, block);
     float *c = g->c + i * g->ldc + j;
     const float *a = r->a + a_offset(p, block, q - t->first, t->last - t->first);
-    const float *ahead = ahead_of(p, next_panel(p, t, block, panel), q - t->first);
+    fv_ahead ahead = ahead_of(p, next_panel(p, t, block, panel), q - t->first, t->last - t->first);
     bool add = g->add || block > 0;
     if (p->int8) {
         fv_dequant d = {r->rows + (q - t->first) * p->mr, g->packed->scales + j, g->packed->sums + j, g->bias ? g->bias + j : NULL};

@@ -59,9 +59,9 @@ static void pack(float *out, int64_t width, const float *x, int64_t ldx, bool tr
     else pack_pairs(out, width, x, ldx, used, k);
 }
 
-static void tile(float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, const float *ahead, int64_t k, int rows, int cols, bool add)
+static void tile(float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, fv_ahead ahead, int64_t k, int rows, int cols, bool add)
 {
-    tiles[rows - 1][cols > VL](c, ldc, a, a_step, b, b_step, ahead ? ahead : b, k, cols, add, NULL);
+    tiles[rows - 1][cols > VL](c, ldc, a, a_step, b, b_step, ahead.line ? ahead : (fv_ahead){b, b}, k, cols, add, NULL);
 }
 
 const fv_bf16_table fv_bf16_avx512 = {.supported = supported, .mr = MR, .nr = NR, .pack = pack, .tile = tile, .chains = chains};

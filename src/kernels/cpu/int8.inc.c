@@ -47,9 +47,9 @@ static void range(const float *x, int64_t n, float *low, float *high)
     *high = vf_top(above) + vf_sum(wrong);
 }
 
-static void tile(float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, const float *ahead, int64_t k, int rows, int cols, bool add, const fv_dequant *d)
+static void tile(float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, fv_ahead ahead, int64_t k, int rows, int cols, bool add, const fv_dequant *d)
 {
-    tiles[rows - 1][cols > VL](c, ldc, a, a_step, b, b_step, ahead ? ahead : b, k, cols, add, d);
+    tiles[rows - 1][cols > VL](c, ldc, a, a_step, b, b_step, ahead.line ? ahead : (fv_ahead){b, b}, k, cols, add, d);
 }
 
 const fv_int8_table INT8_TABLE = {

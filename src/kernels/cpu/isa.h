@@ -14,6 +14,18 @@
 /* Into the second cache, since it is read only after what is at work. */
 static inline void fv_ask(const float *p) { __builtin_prefetch(p, 0, 2); }
 
+/* Two cache lines of each of k rows, b_step apart, that a tile of a product asks for from memory while it computes: of what is
+ * multiplied next, so that nobody waits for it. Both may be one; NULL: none is wanted. */
+typedef struct fv_ahead {
+    const float *line, *other;
+} fv_ahead;
+
+static inline void fv_ask_ahead(fv_ahead a, int64_t at)
+{
+    fv_ask(a.line + at);
+    fv_ask(a.other + at);
+}
+
 /* Distance of the rows that tile_rows reads: fixed, so that it can address them by constants. */
 #define FV_TILE_LD 64
 
@@ -54,9 +66,8 @@ typedef struct fv_isa_table {
     void (*pack)(float *out, int64_t width, const float *x, int64_t ldx, bool transpose, int64_t used, int64_t k);
     /* The same for `transpose`, in panels of nr, out[used / nr][k][nr], times scale. */
     void (*turn)(float *out, const float *x, int64_t ldx, float scale, int64_t used, int64_t k);
-    /* c[rows][cols] = or += the sum over k of a[k][i] · b[k][j]; rows of a are a_step floats apart, of b b_step.
-     * Meanwhile a cache line of each of k rows at `ahead`, b_step apart, too, is asked for from memory; NULL: none. */
-    void (*tile)(float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, const float *ahead, int64_t k, int rows, int cols, bool add);
+    /* c[rows][cols] = or += the sum over k of a[k][i] · b[k][j]; rows of a are a_step floats apart, of b b_step. */
+    void (*tile)(float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, fv_ahead ahead, int64_t k, int rows, int cols, bool add);
     /* The same with a[i][k], its rows FV_TILE_LD apart. */
     void (*tile_rows)(float *c, int64_t ldc, const float *a, const float *b, int64_t b_step, int64_t k, int rows, int cols, bool add);
     void (*epilogue)(float *c, int64_t ldc, int rows, int cols, const fv_epilogue *e);
@@ -110,7 +121,7 @@ typedef struct fv_bf16_table {
     bool (*supported)(void);
     int mr, nr;
     void (*pack)(float *out, int64_t width, const float *x, int64_t ldx, bool transpose, int64_t used, int64_t k);
-    void (*tile)(float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, const float *ahead, int64_t k, int rows, int cols, bool add);
+    void (*tile)(float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, fv_ahead ahead, int64_t k, int rows, int cols, bool add);
     double (*chains)(int64_t steps);
 } fv_bf16_table;
 
@@ -135,7 +146,7 @@ typedef struct fv_int8_table {
     void (*range)(const float *x, int64_t n, float *low, float *high);
     void (*pack_rows)(float *out, int64_t width, const float *x, int64_t ldx, const fv_quant_row *rows, int64_t used, int64_t k);
     /* c[rows][cols] holds 32-bit integer sums, set or added to; floats once `d` is given, with the last of the sums. */
-    void (*tile)(float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, const float *ahead, int64_t k, int rows, int cols, bool add, const fv_dequant *d);
+    void (*tile)(float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, fv_ahead ahead, int64_t k, int rows, int cols, bool add, const fv_dequant *d);
     double (*chains)(int64_t steps); /* NULL: not worth measuring */
 } fv_int8_table;
 

@@ -76,7 +76,7 @@ static void tile_any(float *c, int64_t ldc, const float *a, int64_t a_row, int64
     }
 }
 
-static void tile(float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, const float *ahead, int64_t k, int rows, int cols, bool add)
+static void tile(float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, fv_ahead ahead, int64_t k, int rows, int cols, bool add)
 {
     (void)ahead;
     tile_any(c, ldc, a, 1, a_step, b, b_step, k, rows, cols, add);

@@ -50,7 +50,7 @@ static int32_t products(const float *a, int64_t a_step, const float *b, int64_t 
     return sum;
 }
 
-static void tile(float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, const float *ahead, int64_t k, int rows, int cols, bool add, const fv_dequant *d)
+static void tile(float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, fv_ahead ahead, int64_t k, int rows, int cols, bool add, const fv_dequant *d)
 {
     (void)ahead;
     for (int i = 0; i < rows; i++) {

@@ -207,7 +207,7 @@ INLINE void tile_step(vf sum[MR][2], const float *a, int64_t a_row, const float 
 }
 
 /* c is fetched meanwhile, a row at each of the first steps: all at once would keep b waiting. */
-INLINE void tile_sums(vf sum[MR][2], float *c, int64_t ldc, const float *a, int64_t a_row, int64_t a_step, const float *b, int64_t b_step, const float *ahead, int64_t k, int rows, int vectors)
+INLINE void tile_sums(vf sum[MR][2], float *c, int64_t ldc, const float *a, int64_t a_row, int64_t a_step, const float *b, int64_t b_step, fv_ahead ahead, int64_t k, int rows, int vectors)
 {
     int64_t l = 0;
     UNROLL
@@ -220,7 +220,7 @@ INLINE void tile_sums(vf sum[MR][2], float *c, int64_t ldc, const float *a, int6
         tile_step(sum, a + l * a_step, a_row, b + l * b_step, rows, vectors);
     }
     for (; l < k; l++) {
-        fv_ask(ahead + l * b_step);
+        fv_ask_ahead(ahead, l * b_step);
         tile_step(sum, a + l * a_step, a_row, b + l * b_step, rows, vectors);
     }
 }
@@ -235,7 +235,7 @@ INLINE void tile_give(float *c, int64_t ldc, vf sum[MR][2], int rows, int vector
 }
 
 /* Whole tiles are stored without a look at each vector's end. */
-INLINE void tile_body(float *c, int64_t ldc, const float *a, int64_t a_row, int64_t a_step, const float *b, int64_t b_step, const float *ahead, int64_t k, int rows, int vectors, int cols, bool add)
+INLINE void tile_body(float *c, int64_t ldc, const float *a, int64_t a_row, int64_t a_step, const float *b, int64_t b_step, fv_ahead ahead, int64_t k, int rows, int vectors, int cols, bool add)
 {
     vf sum[MR][2];
     tile_sums(sum, c, ldc, a, a_row, a_step, b, b_step, ahead, k, rows, vectors);
@@ -245,7 +245,7 @@ INLINE void tile_body(float *c, int64_t ldc, const float *a, int64_t a_row, int6
 }
 
 /* One function for each number of rows and vectors; [rows - 1][vectors - 1] finds it. */
-#define TILE_ARGS float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, const float *ahead, int64_t k, int cols, bool add
+#define TILE_ARGS float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, fv_ahead ahead, int64_t k, int cols, bool add
 #define TILE_ONE(name, rows, vectors, a_row, a_col) \
     static void name##_##rows##_##vectors(TILE_ARGS) { (void)a_step; tile_body(c, ldc, a, a_row, a_col, b, b_step, ahead, k, rows, vectors, cols, add); }
 #define TILE_FN(rows) TILE_ONE(tile, rows, 1, 1, a_step) TILE_ONE(tile, rows, 2, 1, a_step) \
@@ -259,14 +259,14 @@ typedef void (*tile_fn)(TILE_ARGS);
 static const tile_fn tiles[MR][2] = {EACH_ROWS(TILE_PAIR)};
 static const tile_fn tiles_rows[MR][2] = {EACH_ROWS(TILE_ROWS_PAIR)};
 
-static void tile(float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, const float *ahead, int64_t k, int rows, int cols, bool add)
+static void tile(float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, fv_ahead ahead, int64_t k, int rows, int cols, bool add)
 {
-    tiles[rows - 1][cols > VL](c, ldc, a, a_step, b, b_step, ahead ? ahead : b, k, cols, add);
+    tiles[rows - 1][cols > VL](c, ldc, a, a_step, b, b_step, ahead.line ? ahead : (fv_ahead){b, b}, k, cols, add);
 }
 
 static void tile_rows(float *c, int64_t ldc, const float *a, const float *b, int64_t b_step, int64_t k, int rows, int cols, bool add)
 {
-    tiles_rows[rows - 1][cols > VL](c, ldc, a, 0, b, b_step, b, k, cols, add);
+    tiles_rows[rows - 1][cols > VL](c, ldc, a, 0, b, b_step, (fv_ahead){b, b}, k, cols, add);
 }
 
 /* Inlined for each activation, so that its branch is outside the loops. */

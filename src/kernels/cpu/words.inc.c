@@ -59,7 +59,7 @@ INLINE void tile_step(vs sum[MR][2], const float *a, const float *b, int rows, i
 }
 
 /* c is fetched meanwhile, as in simd.inc.c. */
-INLINE void tile_sums(vs sum[MR][2], float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, const float *ahead, int64_t k, int rows, int vectors)
+INLINE void tile_sums(vs sum[MR][2], float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, fv_ahead ahead, int64_t k, int rows, int vectors)
 {
     int64_t l = 0;
     UNROLL
@@ -69,15 +69,16 @@ INLINE void tile_sums(vs sum[MR][2], float *c, int64_t ldc, const float *a, int6
     }
     for (int64_t first = k < rows ? k : rows; l < first; l++) {
         for (int j = 0; j < vectors; j += 16 / VL) vf_expect(c + l * ldc + j * VL);
+        fv_ask_ahead(ahead, l * b_step);
         tile_step(sum, a + l * a_step, b + l * b_step, rows, vectors);
     }
     for (; l < k; l++) {
-        fv_ask(ahead + l * b_step);
+        fv_ask_ahead(ahead, l * b_step);
         tile_step(sum, a + l * a_step, b + l * b_step, rows, vectors);
     }
 }
 
-#define TILE_ARGS float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, const float *ahead, int64_t k, int cols, bool add, const fv_dequant *d
+#define TILE_ARGS float *c, int64_t ldc, const float *a, int64_t a_step, const float *b, int64_t b_step, fv_ahead ahead, int64_t k, int cols, bool add, const fv_dequant *d
 
 INLINE void tile_body(TILE_ARGS, int rows, int vectors)
 {
