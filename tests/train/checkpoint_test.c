@@ -29,9 +29,10 @@ static void begin_options(fv_train_options *o, const char *train, const char *va
     o->wide = true;
 }
 
+/* Few rows: the n-grams' part is fitted anew at every start, and there are some sixty. */
 static void begin_toy(fv_train_options *o, const char *out)
 {
-    begin_options(o, toy_classes("train.tsv", 0, 90), toy_classes("valid.tsv", 90, 120), out);
+    begin_options(o, toy_classes("train.tsv", 0, 30), toy_classes("valid.tsv", 30, 42), out);
 }
 
 /* The weights of a training that nothing stopped. */
@@ -147,7 +148,11 @@ static void killing_changes_no_bit(void **state)
 {
     (void)state;
     fv_train_options o;
-    begin_toy(&o, "killed");
+    begin_options(&o, toy_classes("long.tsv", 0, 90), toy_classes("long-valid.tsv", 90, 120), "unkilled"); /* long enough to be killed often */
+    toy_train(&o);
+    char hash[129];
+    snprintf(hash, sizeof hash, "%s", toy_hash(o.out));
+    begin_options(&o, o.train, o.valid, "killed");
     fv_rng rng = fv_rng_make(1, "kills");
     int kills = 0, how = 0;
     for (bool done = false; !done;) {
@@ -161,7 +166,7 @@ static void killing_changes_no_bit(void **state)
     }
     assert_int_equal(WEXITSTATUS(how), 0);
     assert_true(kills >= 5);
-    assert_string_equal(toy_hash(o.out), undisturbed());
+    assert_string_equal(toy_hash(o.out), hash);
     assert_int_equal(count_lines(toy_read(o.out, "log.jsonl"), "\"lr\":"), 26);
 }
 
@@ -203,8 +208,8 @@ static void other_options_are_refused(void **state)
     other = o, other.layers = 2, expect_refused(&other, FV_E_ARGUMENT, "layers = 1, now 2");
     other = o, other.pooling = "mean", expect_refused(&other, FV_E_ARGUMENT, "pooling = \"cls\", now \"mean\"");
     other = o, other.accumulate = 1, expect_refused(&other, FV_E_ARGUMENT, "accumulate = 2, now 1");
-    other = o, other.train = toy_classes("train2.tsv", 1, 91), expect_refused(&other, FV_E_ARGUMENT, "was made with train = ");
-    other = o, other.valid = toy_classes("valid2.tsv", 91, 121), expect_refused(&other, FV_E_ARGUMENT, "was made with valid = ");
+    other = o, other.train = toy_classes("train2.tsv", 1, 31), expect_refused(&other, FV_E_ARGUMENT, "was made with train = ");
+    other = o, other.valid = toy_classes("valid2.tsv", 31, 43), expect_refused(&other, FV_E_ARGUMENT, "was made with valid = ");
     other = o, other.resume = false, expect_refused(&other, FV_E_ARGUMENT, "holds an unfinished training; --resume goes on with it");
     toy_train(&o);
     assert_string_equal(toy_hash(o.out), undisturbed());
