@@ -2,11 +2,6 @@
  *
  * Starts the program fovea-pull, which lies beside this one, and hands it all words on: libcurl brings some twenty libraries
  * along, and every other command would wait for them (docs/decisions.md has the figures). */
-#include <errno.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "base/file.h"
 #include "cli/pull.h"
 
 #define AT(field) CLI_FIELD(cli_pull_args, field)
@@ -26,29 +21,10 @@ static void init(void *user)
     args->revision = "main";
 }
 
-/* Where a system does not say where this program lies, PATH is asked for the other. */
-static void find_program(char path[FV_PATH_MAX])
-{
-    static const char name[] = "-pull";
-    ssize_t n = readlink("/proc/self/exe", path, FV_PATH_MAX - sizeof name);
-    if (n > 0) memcpy(path + n, name, sizeof name);
-    else snprintf(path, FV_PATH_MAX, "fovea%s", name);
-}
-
 static fv_status run(void *user, fv_err *err)
 {
-    cli_pull_args *args = user;
-    char path[FV_PATH_MAX];
-    find_program(path);
-    size_t n = args->common.words.n;
-    const char **words = fv_alloc_zero(n + 2, sizeof *words, err);
-    if (!words) return FV_E_MEMORY;
-    words[0] = path;
-    memcpy(words + 1, args->common.words.items, n * sizeof *words);
-    execvp(path, (char *const *)words);
-    fv_status status = FV_FAIL(err, FV_E_IO, "%s: %s; `./run build` makes it, `./run install` puts it there", path, strerror(errno));
-    fv_free(words);
-    return status;
+    const cli_pull_args *args = user;
+    return cli_become("-pull", &args->common, err);
 }
 
 static const char *const examples[] = {

@@ -3,11 +3,6 @@
  * Starts the program fovea-serve in its own place and hands it all words on. That is a program of its own because it
  * needs libmicrohttpd, which brings GnuTLS and its family along: loading them would more than double the time that every other
  * command takes to start (docs/decisions.md has the figures). */
-#include <errno.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "base/file.h"
 #include "cli/serve.h"
 
 #define AT(field) CLI_FIELD(cli_serve_args, field)
@@ -47,29 +42,10 @@ static void init(void *user)
     args->answer_seconds = 120;
 }
 
-/* The server lies beside this program. Where a system does not say where that is, PATH is asked. */
-static void find_server(char path[FV_PATH_MAX])
-{
-    static const char name[] = "-serve";
-    ssize_t n = readlink("/proc/self/exe", path, FV_PATH_MAX - sizeof name);
-    if (n > 0) memcpy(path + n, name, sizeof name);
-    else snprintf(path, FV_PATH_MAX, "fovea%s", name);
-}
-
 static fv_status run(void *user, fv_err *err)
 {
-    cli_serve_args *args = user;
-    char path[FV_PATH_MAX];
-    find_server(path);
-    size_t n = args->common.words.n;
-    const char **words = fv_alloc_zero(n + 2, sizeof *words, err);
-    if (!words) return FV_E_MEMORY;
-    words[0] = path;
-    memcpy(words + 1, args->common.words.items, n * sizeof *words);
-    execvp(path, (char *const *)words);
-    fv_status status = FV_FAIL(err, FV_E_IO, "%s: %s; `./run build` makes it, `./run install` puts it there", path, strerror(errno));
-    fv_free(words);
-    return status;
+    const cli_serve_args *args = user;
+    return cli_become("-serve", &args->common, err);
 }
 
 static const char *const examples[] = {

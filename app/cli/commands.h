@@ -111,6 +111,13 @@ bool cli_is_words(const cli_option *option);
 /* The i-th word of "a|b|c" and its length in *len, or NULL after the last. */
 const char *cli_word(const char *words, size_t i, size_t *len);
 
+/* ---- beside.c ---- */
+
+/* Becomes the program called like this one with `ending` behind ("-serve"), which is told the same words. Returns only if it cannot. */
+fv_status cli_become(const char *ending, const cli_common *common, fv_err *err);
+/* What a process ends with: 0 done, 1 failed, 2 wrong usage, 3 bad input. */
+int cli_exit_status(fv_status status);
+
 /* ---- suggest.c ---- */
 
 /* The name nearest to `text` if it is near enough to be what was meant, else NULL. */

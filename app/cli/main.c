@@ -9,25 +9,12 @@
 #include "cli/commands.h"
 #include "cli/term.h"
 
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INPUT = 3 };
-
 /* With a standard stream closed, the next file opened would take its number and receive what is
  * printed. The stand-ins are opened the wrong way round, so that using them is still an error. */
 static void hold_standard_streams(void)
 {
     for (int fd = 0; fd <= 2; fd++)
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd) _exit(EXIT_FAILED);
-}
-
-static int exit_status(fv_status status)
-{
-    switch (status) {
-    case FV_OK: return EXIT_DONE;
-    case FV_E_ARGUMENT: return EXIT_USAGE;
-    case FV_E_INPUT:
-    case FV_E_FORMAT: return EXIT_INPUT;
-    default: return EXIT_FAILED;
-    }
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd) _exit(cli_exit_status(FV_E_IO));
 }
 
 /* An empty text is an error that needs no words. */
@@ -35,7 +22,7 @@ static int report(fv_status status, const fv_err *err, const char *command)
 {
     if (status && err->text[0]) fv_err_print(stderr, err);
     if (status == FV_E_ARGUMENT) fprintf(stderr, "`fovea %s%s--help` explains%s.\n", command, *command ? " " : "", *command ? " it" : "");
-    return exit_status(status);
+    return cli_exit_status(status);
 }
 
 /* The nearest first word of a command, or NULL. */
@@ -109,7 +96,7 @@ int main(int argc, char **argv)
     hold_standard_streams();
     if (argc < 2) {
         fprintf(stderr, "fovea: expected a command; `fovea help` lists them\n");
-        return EXIT_USAGE;
+        return cli_exit_status(FV_E_ARGUMENT);
     }
     if (strcmp(argv[1], "--version") == 0) return show_version();
     if (strcmp(argv[1], "--help") == 0) argv[1] = "help";

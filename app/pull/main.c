@@ -82,5 +82,5 @@ int main(int argc, char **argv)
     fv_status status = run(argc - 1, argv + 1, &err);
     if (status == FV_OK) return 0;
     if (err.text[0]) fv_err_print(stderr, &err);
-    return status == FV_E_ARGUMENT ? 2 : status == FV_E_INPUT || status == FV_E_FORMAT ? 3 : 1;
+    return cli_exit_status(status);
 }

@@ -175,6 +175,12 @@ double fv_report_value(const fv_report *report, const char *name)
     return NAN;
 }
 
+fv_judging fv_judged_by_loss(const fv_job *job)
+{
+    (void)job;
+    return (fv_judging){.headline = "perplexity", .tie_breaker = "loss", .by_tie_breaker = true};
+}
+
 static bool keep_if_best(fv_training *t, double value, double loss)
 {
     bool best = t->best_step == 0 || value > t->best_value || (value == t->best_value && loss < t->best_loss);

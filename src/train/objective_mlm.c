@@ -51,12 +51,6 @@ done:
     return status;
 }
 
-static fv_judging judging(const fv_job *job)
-{
-    (void)job;
-    return (fv_judging){.headline = "perplexity", .tie_breaker = "loss", .by_tie_breaker = true};
-}
-
 const fv_objective fv_objective_mlm = {
-    .task = "mlm", .encode = encode, .loss = build_loss, .evaluate = evaluate, .judging = judging, .splits = true,
+    .task = "mlm", .encode = encode, .loss = build_loss, .evaluate = evaluate, .judging = fv_judged_by_loss, .splits = true,
 };

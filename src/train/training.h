@@ -168,6 +168,9 @@ typedef struct fv_judging {
     bool by_tie_breaker;     /* it decides alone */
 } fv_judging;
 
+/* Of jobs that learn to tell words: people are told the perplexity, the loss decides. */
+fv_judging fv_judged_by_loss(const fv_job *job);
+
 /* How one kind of job is learnt. */
 typedef struct fv_objective {
     const char *task;                /* how fovea.json and `fovea train` call it */
