@@ -94,6 +94,7 @@ typedef struct fv_columns {
     const char *negative; /* a text that is farther from the text than text2 is */
     const char *grade;    /* how right text2 is for the text: 0 wrong, the larger the better */
     bool text2_optional, negative_optional, grade_optional; /* a file without that column is fine */
+    bool text2_may_be_empty; /* in some of the rows */
 } fv_columns;
 
 FV_API void fv_columns_init(fv_columns *columns);
@@ -247,7 +248,8 @@ typedef struct fv_train_options {
     /* Of an encoder, mostly with `from`: what was learnt there on much more text is kept, the more the lower it lies. */
     int freeze;                       /* the embeddings and the first so many layers stay as they are; 0: the embeddings alone; default -1: all learn */
     double layer_decay;               /* the topmost layer learns at the full rate, each below it this many times as fast as the one above, the
-                                       * embeddings last (Howard & Ruder 2018); what stands on the body at the full rate; default 1 */
+                                       * embeddings last (Howard & Ruder 2018); what stands on the body at the full rate. Default -1: 0.9 `from` an
+                                       * encoder for labels, else 1 */
     fv_columns columns;
     fv_labels labels;                 /* FV_TASK_CLASSIFY */
 
@@ -277,7 +279,7 @@ typedef struct fv_train_options {
 
     fv_optimiser optimiser;
     fv_schedule schedule;
-    double lr;                        /* highest rate; default 0: the preset's, or `from` an encoder 0.04 / width, which is 5e-5 for BERT's 768 */
+    double lr;                        /* highest rate; default 0: the preset's, or `from` an encoder 30 / width², at most 5e-4, which is 5e-5 for BERT's 768 */
     double warmup;                    /* share of the steps */
     double weight_decay, beta1, beta2, epsilon;
     double clip;                      /* gradient norm at most; 0: no clipping */

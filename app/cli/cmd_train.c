@@ -36,7 +36,7 @@ static const cli_option options[] = {
     {"out", "MODEL", "the folder to write", AT(o.out), .needed = true},
     {"from", "MODEL", "start from this model instead of from nothing", AT(o.from)},
     {"freeze", "N", "the embeddings and the first N layers stay as they are; 0: the embeddings alone; all learn if not given", AT(o.freeze), .low = 0, .high = 256},
-    {"layer-decay", "X", "each layer learns X times as fast as the one above it; 0.9 to keep more of --from", AT(o.layer_decay), .low = 0.01, .high = 1},
+    {"layer-decay", "X", "each layer learns X times as fast as the one above it; 0.9 with --from for labels, else 1", AT(o.layer_decay), .low = 0.01, .high = 1},
     {"resume", NULL, "go on from the checkpoint in --out, or start if there is none", AT(o.resume)},
     {"checkpoint-seconds", "S", "between checkpoints; 0: after every step", AT(o.checkpoint_seconds), .low = 0, .high = 1e9},
     HEADING("Columns and labels"),
@@ -80,7 +80,7 @@ static const cli_option options[] = {
     {"max-seconds", "S", "time the first 20 steps and take as many as fit", AT(o.max_seconds), .low = 0, .high = 1e9},
     {"patience", "N", "epochs without a better validation before stopping; 0 never stops early", AT(o.patience), .low = 0, .high = 1e6},
     HEADING("How"),
-    {"lr", "X", "highest learning rate; the preset's if not given, with --from 0.04 / width", AT(o.lr), .low = 0, .high = 10},
+    {"lr", "X", "highest learning rate; the preset's if not given, with --from 30 / width / width, 0.0005 at most", AT(o.lr), .low = 0, .high = 10},
     {"schedule", "linear|cosine|inverse-sqrt|constant", "how the rate falls after the warm-up", AT(o.schedule)},
     {"warmup", "X", "share of the steps in which the rate rises", AT(o.warmup), .low = 0, .high = 1},
     {"batch-tokens", "N", "tokens of a batch at most; 2048 if not given, 768 to classify with --from, 4096 for embed", AT(o.batch_tokens), .low = 1, .high = 16777216},
@@ -335,7 +335,7 @@ const cli_command cli_train = {
             "                         or the number (--loss cosine)\n"
             "  text                   with --teacher: what this model makes of the text\n"
             "  text, text2            with --teacher: both get its vector of text; text2\n"
-            "                         may be a translation\n"
+            "                         may be a translation, or empty in some rows\n"
             "A text is told from the others of its batch, so that --batch-tokens matters; --accumulate adds none. The best epoch is that of "
             "the highest mrr of text2 for text among the validation rows (cosent, cosine: spearman; --teacher: cosine to its vectors).\n\n"
             "Training from nothing needs some dozens of rows for each label at least. The folder also receives a log (JSON lines), "

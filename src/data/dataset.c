@@ -60,7 +60,7 @@ typedef struct loader {
     fv_dataset *set;
     fv_label_set *labels;
     fv_labels kind;
-    bool grow, skip_bad;
+    bool grow, skip_bad, text2_may_be_empty;
     const char *name;     /* of the file, in messages */
     fv_sha256 hash;
     int32_t *found;       /* the labels of one row */
@@ -267,7 +267,7 @@ static int take_vector_row(loader *l, const fv_row *row, fv_example *example, fv
 {
     unsigned has = fields_of(row);
     bool lone = (has & FV_HAS_GRADE) && row->text_len == 0; /* a document that nobody asks for */
-    if ((row->text_len == 0 && !lone) || (row->text2 && row->text2_len == 0) || (row->negative && row->negative_len == 0)) return bad_row(l, row, "a text is empty; expected some in all", err);
+    if ((row->text_len == 0 && !lone) || (row->text2 && row->text2_len == 0 && !l->text2_may_be_empty) || (row->negative && row->negative_len == 0)) return bad_row(l, row, "a text is empty; expected some in all", err);
     if (l->set->n > 0 && has != l->set->has) return wrong_fields(l, row, has, err);
     fv_row number = *row;
     if (row->grade) number.label = row->grade, number.label_len = row->grade_len;
@@ -435,7 +435,7 @@ static fv_status take_folder(loader *l, const char *folder, const fv_columns *co
 fv_status fv_dataset_load(fv_dataset *set, const char *path, const fv_columns *columns, fv_labels kind, fv_label_set *labels, bool grow, fv_err *err)
 {
     fv_status status = FV_OK;
-    loader l = {.set = set, .labels = labels, .kind = kind, .grow = grow, .skip_bad = columns && columns->skip_bad,
+    loader l = {.set = set, .labels = labels, .kind = kind, .grow = grow, .skip_bad = columns && columns->skip_bad, .text2_may_be_empty = columns && columns->text2_may_be_empty,
                 .name = strcmp(path, "-") == 0 ? "stdin" : path};
     *set = (fv_dataset){.arena.block_bytes = 256 << 10};
     fv_sha256_init(&l.hash);

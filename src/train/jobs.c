@@ -211,6 +211,7 @@ static fv_status from_options(fv_training *t, fv_err *err)
     job->head->kind = t->recipe.task == FV_TASK_CLASSIFY ? t->recipe.labels : kinds[t->recipe.task];
     if (job->head->kind == FV_LABELS_NONE) job->columns.label = NULL;
     if (job->head->kind == FV_LABELS_VECTOR) fv_dataset_vector_columns(&job->columns);
+    job->columns.text2_may_be_empty = t->o->teacher != NULL; /* a teacher says something of each text */
     job->train.path = t->o->train;
     job->valid.path = t->o->valid;
     job->test.path = t->o->test;

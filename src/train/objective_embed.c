@@ -318,13 +318,21 @@ static void cut_target(float *to, const float *from, int dim)
     for (int i = 0; i < dim; i++) to[i] = (float)((double)from[i] * scale);
 }
 
-/* What each text of the batch is drawn to: the teacher's vector of its row's first text. */
+/* A row of one text in a table with two columns, which a teacher allows: its second text is drawn nowhere. */
+static bool stands_alone(const fv_example *e) { return e->text2 && e->text2_len == 0; }
+
+/* What each text of the batch is drawn to: the teacher's vector of its row's first text, or to zeros, which have no direction. */
 static const float *collect_targets(const fv_training *t, const fv_job *job, fv_text_batch *k, const fv_batch *batch, int i)
 {
     int dim = t->recipe.embed.dims[i];
-    for (int32_t b = 0; b < batch->B; b++)
-        for (int p = 0; p < k->parts; p++)
-            cut_target(k->targets[i] + (size_t)(b * k->parts + p) * (size_t)dim, job->train.taught + batch->rows[b] * (size_t)t->recipe.encoder.width, dim);
+    for (int32_t b = 0; b < batch->B; b++) {
+        size_t row = batch->rows[b];
+        for (int p = 0; p < k->parts; p++) {
+            float *target = k->targets[i] + (size_t)(b * k->parts + p) * (size_t)dim;
+            if (p > 0 && stands_alone(&job->train.data.rows[row])) memset(target, 0, (size_t)dim * sizeof *target);
+            else cut_target(target, job->train.taught + row * (size_t)t->recipe.encoder.width, dim);
+        }
+    }
     return k->targets[i];
 }
 
@@ -389,7 +397,7 @@ static void compare_with_teacher(const fv_part *part, int width, float *target, 
         const float *first = part->logits + (size_t)j->asks[i] * (size_t)width;
         cut_target(target, part->taught + i * (size_t)width, width);
         cosines[i] = cosine(first, target, width);
-        if (j->asked[i] >= 0) cosines[i] = (cosines[i] + cosine(part->logits + (j->n_queries + (size_t)j->asked[i]) * (size_t)width, target, width)) / 2;
+        if (j->asked[i] >= 0 && !stands_alone(&part->data.rows[i])) cosines[i] = (cosines[i] + cosine(part->logits + (j->n_queries + (size_t)j->asked[i]) * (size_t)width, target, width)) / 2;
     }
 }
 

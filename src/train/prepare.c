@@ -190,7 +190,7 @@ static fv_status adopt_architecture(fv_training *t, const fv_model *from, fv_err
     if (o->pooling && o->task != FV_TASK_EMBED) config.pooling = t->recipe.encoder.pooling; /* a vector's is no part of the body */
     config.stored = (fv_quantization){0};
     t->recipe.encoder = config;
-    if (!(t->recipe.lr > 0)) t->recipe.lr = FV_TUNING_LR / config.width;
+    if (!(t->recipe.lr > 0)) t->recipe.lr = FV_TUNING_LR(config.width);
     return FV_OK;
 }
 

@@ -25,7 +25,7 @@ void fv_train_options_init(fv_train_options *o)
         .warmup = 0.1, .weight_decay = 0.01, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .clip = 1,
         .dropout = -1, .attention_dropout = -1, .word_dropout = -1, .label_smoothing = 0.1, .seed = 1, .checkpoint_seconds = 60,
         .mask_share = FV_MASK_SHARE, .scale = 20, .margin = 0.1,
-        .freeze = -1, .layer_decay = 1,
+        .freeze = -1, .layer_decay = -1,
     };
     fv_columns_init(&o->columns);
 }
@@ -80,6 +80,13 @@ static bool tunes(const fv_train_options *o) { return o->from && o->task != FV_T
 
 static double dropout_of(const fv_train_options *o) { return o->dropout >= 0 ? o->dropout : tunes(o) ? 0.1 : 0.2; }
 static double attention_dropout_of(const fv_train_options *o) { return o->attention_dropout < 0 ? dropout_of(o) : o->attention_dropout; }
+/* A head that knows nothing sends down steps that mean little at first. */
+static double layer_decay_of(const fv_train_options *o)
+{
+    bool new_head = o->task == FV_TASK_CLASSIFY || o->task == FV_TASK_TAG || o->task == FV_TASK_MULTI;
+    return o->layer_decay > 0 ? o->layer_decay : tunes(o) && new_head ? FV_TUNING_DECAY : 1;
+}
+
 static double word_dropout_of(const fv_train_options *o) { return o->word_dropout >= 0 ? o->word_dropout : tunes(o) ? 0 : 0.2; }
 
 static int heads_of(const fv_train_options *o, const preset *p, int width)
@@ -164,8 +171,8 @@ static fv_status check_numbers(const fv_train_options *o, fv_err *err)
     FV_TRY(check_range("label smoothing", o->label_smoothing, 0, 0.99, err));
     FV_TRY(check_range("mask share", o->mask_share, 0.01, 0.9, err));
     FV_TRY(check_range("freeze", o->freeze, -1, FV_MAX_LAYERS, err));
-    FV_TRY(check_range("layer decay", o->layer_decay, 0.01, 1, err));
-    if (o->task == FV_TASK_TRANSLATE && (o->freeze >= 0 || o->layer_decay != 1)) return FV_FAIL(err, FV_E_ARGUMENT, "freeze and layer decay are for encoders; a translator learns as a whole");
+    if (o->layer_decay != -1) FV_TRY(check_range("layer decay", o->layer_decay, 0.01, 1, err));
+    if (o->task == FV_TASK_TRANSLATE && (o->freeze >= 0 || (o->layer_decay != -1 && o->layer_decay != 1))) return FV_FAIL(err, FV_E_ARGUMENT, "freeze and layer decay are for encoders; a translator learns as a whole");
     FV_TRY(check_range("alpha of pieces", o->sample_pieces, 0, 10, err));
     FV_TRY(check_range("average", o->average, 0, 1000, err));
     FV_TRY(check_range("batch tokens", o->batch_tokens, 0, 1 << 24, err));
@@ -239,7 +246,7 @@ fv_status fv_recipe_settle(fv_recipe *r, const fv_train_options *o, fv_err *err)
         .beta1 = o->beta1, .beta2 = o->beta2, .epsilon = o->epsilon, .clip = o->clip,
         .sample_pieces = o->sample_pieces, .average = o->average, .word_dropout = word_dropout_of(o), .label_smoothing = o->task == FV_TASK_MLM ? 0 : o->label_smoothing, .seed = o->seed, .steps_asked = o->steps,
         .mask_share = o->mask_share, .mask_pieces = o->mask_pieces,
-        .freeze = o->freeze, .layer_decay = o->layer_decay,
+        .freeze = o->freeze, .layer_decay = layer_decay_of(o),
     };
     FV_TRY(check_numbers(o, err));
     FV_TRY(check_sizes(o, err));

@@ -63,8 +63,11 @@ typedef struct fv_recipe {
     int64_t steps;       /* 0 until known; not part of the recipe's JSON */
 } fv_recipe;
 
-/* Highest rate for an encoder that has learnt before, times its width: 5e-5 for BERT's 768, as Devlin et al. 2019 chose among theirs (A.3). */
-#define FV_TUNING_LR 0.04
+/* Highest rate for an encoder that has learnt before, by its width: 5e-5 for BERT's 768, as Devlin et al. 2019 chose among theirs (A.3), 2e-4 for
+ * MiniLM's 384, which docs/decisions.md shows. */
+#define FV_TUNING_LR(width) fmin(5e-4, 30.0 / ((double)(width) * (width)))
+/* How fast its layers then learn, as a share of the one above each, where a new head stands on top. */
+#define FV_TUNING_DECAY 0.9
 fv_status fv_recipe_settle(fv_recipe *recipe, const fv_train_options *options, fv_err *err);
 json_t *fv_recipe_to_json(const fv_recipe *recipe, fv_err *err);
 

@@ -258,6 +258,23 @@ static void its_turn_is_kept(void **state)
     assert_string_equal(first, second);
 }
 
+/* A row whose text2 is empty teaches by its text alone: what is made of nothing is drawn nowhere. */
+static void a_second_text_may_be_missing(void **state)
+{
+    (void)state;
+    fv_train_options o;
+    pupil_options(&o, "some", 32);
+    o.train = toy_text("some.tsv", "src\ttgt\none bird\t\ntwo birds\tzwei Vögel\nthree stones\t\nfour rivers\tvier Flüsse\n");
+    o.valid = toy_text("some-valid.tsv", "src\ttgt\nfive birds\t\nfive stones\t\n");
+    o.steps = 2;
+    toy_train(&o);
+    double with = recorded(o.out, "cosine");
+    o.out = scratch_path("same");
+    o.valid = toy_text("same-valid.tsv", "src\ttgt\nfive birds\tfive birds\nfive stones\tfive stones\n");
+    toy_train(&o);
+    assert_float_equal(recorded(o.out, "cosine"), with, 1e-6); /* each text was judged once, not with an empty one */
+}
+
 /* ---- Equal bits ---- */
 
 static void stopping_and_threads_change_no_bit(void **state)
@@ -393,6 +410,7 @@ int main(void)
         cmocka_unit_test(another_takes_its_place),
         cmocka_unit_test(labels_and_triplets_are_learnt),
         cmocka_unit_test(teachers_are_followed),
+        cmocka_unit_test(a_second_text_may_be_missing),
         cmocka_unit_test(its_turn_is_kept),
         cmocka_unit_test(stopping_and_threads_change_no_bit),
         cmocka_unit_test(steps_allocate_nothing),
