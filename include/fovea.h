@@ -198,8 +198,8 @@ typedef enum fv_labels {
     FV_LABELS_VECTOR,     /* there is none: a body without a head, which only makes vectors (fv_embed) */
 } fv_labels;
 
-/* What the numbers of a product are rounded to; sums stay float32 (of int8: 32-bit integers, then float32). The last two are for running
- * only: of an encoder INT8 is for its layers, and its heads stay float32. AS_MODEL: as the weights of the model's folder are stored. */
+/* What the numbers of a product are rounded to; sums stay float32 (of int8: 32-bit integers, then float32). Of an encoder INT8 is for
+ * its layers, and its heads stay float32. AS_MODEL is for running only: as the weights of the model's folder are stored. */
 typedef enum fv_products { FV_PRODUCTS_FLOAT32, FV_PRODUCTS_BF16, FV_PRODUCTS_INT8, FV_PRODUCTS_AS_MODEL } fv_products;
 
 typedef enum fv_schedule { FV_SCHEDULE_LINEAR, FV_SCHEDULE_COSINE, FV_SCHEDULE_INVERSE_SQRT, FV_SCHEDULE_CONSTANT } fv_schedule;
@@ -289,6 +289,9 @@ typedef struct fv_train_options {
     double label_smoothing;           /* without effect on FV_TASK_MLM, which has no labels */
     double mask_share;                /* FV_TASK_MLM: of words that are hidden, default 0.15; models are judged at 0.15 in any case */
     bool mask_pieces;                 /* FV_TASK_MLM: hide each token for itself, not whole words and runs of Chinese characters */
+    /* FV_PRODUCTS_INT8, of encoders: forward, and when it validates, a step computes as a session with int8 products does, while
+     * gradients pass the rounding as if it were not there, to float32 weights (Bengio, Léonard & Courville 2013). What is
+     * chosen is then what fv_compress makes of the folder; mostly a last epoch, `from` the model that learnt in float32. */
     fv_products products;
     uint64_t seed;
 

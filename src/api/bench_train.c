@@ -108,7 +108,7 @@ static void run_step(rig *r, const made_batch *b)
     double norm = sqrt(fv_sum_squares(r->grad, p->n_floats, r->pool, r->scratch));
     fv_adam adam = {.lr = 1e-4f, .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .decay = 0.01f, .grad_scale = norm > 1 ? (float)(1 / norm) : 1, .correction1 = 0.1f, .correction2 = 0.001f, .decoupled = true};
     fv_adam_step(p->block, r->moment1, r->moment2, r->grad, p->n_floats, &adam, r->pool);
-    fv_params_changed(p);
+    fv_params_changed(p, r->pool);
 }
 
 static void run_all(void *arg)

@@ -69,6 +69,7 @@ void fv_graph_set_precision(fv_graph *graph, fv_precision precision)
 }
 
 fv_precision fv_graph_precision(const fv_graph *graph) { return graph->precision; }
+fv_precision fv_graph_loose_precision(const fv_graph *graph) { return graph->precision == FV_PRECISION_INT8 ? FV_PRECISION_F32 : graph->precision; }
 size_t fv_graph_bytes(const fv_graph *graph) { return graph->block_bytes; }
 int fv_graph_n_nodes(const fv_graph *graph) { return graph->n_nodes; }
 

@@ -58,9 +58,11 @@ void fv_graph_reset(fv_graph *graph, bool training);
 bool fv_graph_training(const fv_graph *graph);
 /* What products of nodes added from now on round their operands to, forward and backward: float32, or bf16. Kept over
  * resets; float32 until set. Weights, activations, gradients, sums and all else stay float32, and so do products with
- * weights that were packed as float32 alone. int8 is for running, with packed weights; other products are float32 then. */
+ * weights that were packed as float32 alone. int8 is for products with packed weights, forward; all others are float32 then,
+ * and gradients pass the rounding as if it were not there (the straight-through estimator, Bengio, Léonard & Courville 2013). */
 void fv_graph_set_precision(fv_graph *graph, fv_precision precision);
 fv_precision fv_graph_precision(const fv_graph *graph);
+fv_precision fv_graph_loose_precision(const fv_graph *graph); /* of products without packed weights */
 /* Names of what is added next start with this, such as "layer.3"; "" at the start. */
 void fv_graph_scope(fv_graph *graph, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

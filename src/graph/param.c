@@ -71,7 +71,7 @@ void fv_params_draw(fv_params *params, uint64_t seed)
 {
     for (size_t i = 0; i < params->n; i++) draw(params->items[i], seed);
     fv_params_hold_zeros(params, params->block);
-    fv_params_changed(params);
+    fv_params_changed(params, NULL);
 }
 
 void fv_params_bind_grad(fv_params *params, float *block)
@@ -165,20 +165,37 @@ const fv_packed *fv_param_packed(const fv_param *p, fv_precision precision)
     return found;
 }
 
-static void drop_packed(fv_param *p)
+static void drop_packed(fv_param *p, fv_precision precision)
 {
-    for (int i = 0; i < FV_N_PRECISIONS; i++) {
-        fv_packed_free(p->packed[i]);
-        p->packed[i] = NULL;
-    }
+    fv_packed_free(p->packed[precision]);
+    p->packed[precision] = NULL;
 }
 
-void fv_params_changed(fv_params *params)
+static void changed(fv_param *p, fv_pool *pool)
 {
-    for (size_t i = 0; i < params->n; i++) {
-        params->items[i]->version++;
-        drop_packed(params->items[i]);
-    }
+    p->version++;
+    for (fv_precision i = FV_PRECISION_F32; i < FV_PRECISION_INT8; i++) drop_packed(p, i);
+    if (p->packed[FV_PRECISION_INT8]) fv_packed_refill_int8(p->packed[FV_PRECISION_INT8], p->data, p->cols, pool);
+}
+
+void fv_params_changed(fv_params *params, fv_pool *pool)
+{
+    for (size_t i = 0; i < params->n; i++) changed(params->items[i], pool);
+}
+
+void fv_params_learned(fv_params *params, fv_pool *pool)
+{
+    for (size_t i = 0; i < params->n; i++)
+        if (!params->items[i]->frozen) changed(params->items[i], pool);
+}
+
+fv_status fv_params_pack_rounding(fv_params *params, fv_precision precision, fv_pool *pool, fv_err *err)
+{
+    fv_status status = FV_OK;
+    for (size_t i = 0; i < params->n; i++)
+        if (params->items[i]->rounds) FV_TRY(fv_param_pack(params->items[i], precision, pool, err));
+done:
+    return status;
 }
 
 float *fv_param_part(const fv_param *param, int i, int64_t *rows, int64_t *cols)
@@ -190,7 +207,8 @@ float *fv_param_part(const fv_param *param, int i, int64_t *rows, int64_t *cols)
 
 void fv_params_release(fv_params *params)
 {
-    for (size_t i = 0; i < params->n; i++) drop_packed(params->items[i]);
+    for (size_t i = 0; i < params->n; i++)
+        for (fv_precision k = FV_PRECISION_F32; k <= FV_PRECISION_INT8; k++) drop_packed(params->items[i], k);
     fv_free(params->items);
     fv_free(params->block);
     fv_arena_release(&params->arena);

@@ -38,8 +38,8 @@ typedef struct fv_param {
     fv_dtype narrow_dtype;
     float *scales;
     bool rounds;          /* products with it may be rounded to bf16 or int8: the layers of a body. Heads answer in float32 */
-    uint32_t version;     /* raised by whoever changes the weights, who drops what was packed from them, too */
-    fv_packed *packed[FV_N_PRECISIONS]; /* running only */
+    uint32_t version;     /* raised by whoever changes the weights (fv_params_changed) */
+    fv_packed *packed[FV_N_PRECISIONS]; /* for running, and of int8 for training too */
 } fv_param;
 
 typedef struct fv_params {
@@ -67,9 +67,15 @@ void fv_params_bind_grad(fv_params *params, float *block);
 fv_status fv_param_pack(fv_param *param, fv_precision precision, fv_pool *pool, fv_err *err);
 /* Packs every matrix that products use (rank 2, `packable`): in this precision if it `rounds`, else in float32. */
 fv_status fv_params_pack(fv_params *params, fv_precision precision, fv_pool *pool, fv_err *err);
+/* Packs what `rounds` alone: for training, where all else is multiplied as it is. */
+fv_status fv_params_pack_rounding(fv_params *params, fv_precision precision, fv_pool *pool, fv_err *err);
 /* What a product of this precision takes: the matrix packed so, else in float32, else in whichever there is; NULL: in none. */
 const fv_packed *fv_param_packed(const fv_param *param, fv_precision precision);
-void fv_params_changed(fv_params *params); /* raises all versions, drops packed copies */
+/* After all weights may have changed: raises their versions. Packed copies are dropped, but those of int8, which are made anew where they lie,
+ * with no allocation: training computes with them. The pool may be NULL. */
+void fv_params_changed(fv_params *params, fv_pool *pool);
+/* The same after a step of training: what is frozen is as it was, and so are its copies. */
+void fv_params_learned(fv_params *params, fv_pool *pool);
 /* Rows [first, first + n) as floats, whatever they are stored as. */
 void fv_param_rows(float *to, const fv_param *param, int64_t first, int64_t n);
 /* Part `i`: its first float, rows and columns. Parts of a matrix are row blocks, of a vector column blocks: both contiguous. */

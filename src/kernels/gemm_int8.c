@@ -12,8 +12,9 @@
 
 #include "base/mem.h"
 #include "kernels/gemm.h"
+#include "kernels/shares.h"
 
-enum { MOST_K = 65536 };
+enum { MOST_K = 65536, PIECE_WORDS = 64, REFILL_NUMBERS = 1 << 16 };
 
 static int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -51,13 +52,25 @@ static float largest(const float *x, int64_t n)
     return top + wrong;
 }
 
+/* A row's scale, and by what its numbers are multiplied: 0 where they have no integers. */
+static float scale_of(const float *w, int64_t k, float *inverse)
+{
+    float scale = largest(w, k) / 127;
+    *inverse = isfinite(scale) && scale >= FLT_MIN ? 1 / scale : 0;
+    return scale < FLT_MIN ? 1 : scale;
+}
+
+static void quantize(int8_t *q, const float *w, int64_t n, float inverse)
+{
+    for (int64_t l = 0; l < n; l++) q[l] = inverse > 0 ? (int8_t)rintf(w[l] * inverse) : 0;
+}
+
 void fv_quantize_weights(int8_t *q, int64_t ldq, float *scales, const float *w, int64_t ldw, int64_t n, int64_t k)
 {
     for (int64_t j = 0; j < n; j++) {
-        float scale = largest(w + j * ldw, k) / 127;
-        scales[j] = scale < FLT_MIN ? 1 : scale;
-        float inverse = isfinite(scale) && scale >= FLT_MIN ? 1 / scale : 0;
-        for (int64_t l = 0; l < k; l++) q[j * ldq + l] = inverse > 0 ? (int8_t)rintf(w[j * ldw + l] * inverse) : 0;
+        float inverse;
+        scales[j] = scale_of(w + j * ldw, k, &inverse);
+        quantize(q + j * ldq, w + j * ldw, k, inverse);
     }
 }
 
@@ -84,15 +97,23 @@ static void put_numbers(uint8_t *to, int64_t step, const int8_t *w, int64_t n, i
     for (int64_t at = 0; l + at < n; at++) put_number(to, at, per_word, w[l + at]);
 }
 
+/* Where column j's words of the block that begins at `begin` begin. */
+static float *column_at(const fv_packed *p, const fv_int8_table *t, int64_t begin, int64_t count, int64_t j)
+{
+    return p->panels + begin * round_up(p->n, t->nr) + j / t->nr * count * t->nr + j % t->nr;
+}
+
+static int64_t words_of(const fv_packed *p, const fv_int8_table *t) { return (p->k + t->per_word - 1) / t->per_word; }
+
 /* Column j of B, into its place in the panels of each block. */
 static void pack_column(fv_packed *p, const fv_int8_table *t, const int8_t *w, int64_t j)
 {
-    int64_t words = (p->k + t->per_word - 1) / t->per_word, block = fv_gemm_k_block(words), n = round_up(p->n, t->nr);
+    int64_t words = words_of(p, t), block = fv_gemm_k_block(words);
     int32_t sum = 0;
     for (int64_t begin = 0; begin < words; begin += block) {
         int64_t count = min64(block, words - begin), first = begin * t->per_word;
-        float *to = p->panels + begin * n + j / t->nr * count * t->nr + j % t->nr;
-        put_numbers((uint8_t *)to, t->nr * (int64_t)sizeof(float), w + first, min64(p->k - first, count * t->per_word), t->per_word);
+        uint8_t *to = (uint8_t *)column_at(p, t, begin, count, j);
+        put_numbers(to, t->nr * (int64_t)sizeof(float), w + first, min64(p->k - first, count * t->per_word), t->per_word);
     }
     for (int64_t l = 0; l < p->k; l++) sum += w[l];
     p->sums[j] = sum;
@@ -117,4 +138,59 @@ fv_packed *fv_packed_new_int8(const int8_t *w, int64_t ldw, const float *scales,
     memcpy(p->scales, scales, (size_t)n * sizeof *scales);
     for (int64_t j = 0; j < n; j++) pack_column(p, t, w + j * ldw, j);
     return p;
+}
+
+/* ---- Weights that have moved --------------------------------------------------------------- */
+
+typedef struct refilling {
+    fv_packed *to;
+    const fv_int8_table *table;
+    const float *w;
+    int64_t ldw, group; /* columns of a task */
+} refilling;
+
+/* Words [word, word + count) of column j from its numbers, which are integers only on their way; the sum of these. */
+static int32_t refill_words(uint8_t *to, const refilling *r, const float *w, float inverse, int64_t word, int64_t count)
+{
+    int8_t q[PIECE_WORDS * 4];
+    int per_word = r->table->per_word;
+    int64_t step = r->table->nr * (int64_t)sizeof(float);
+    int32_t sum = 0;
+    for (int64_t at = 0; at < count; at += PIECE_WORDS) {
+        int64_t first = (word + at) * per_word, n = min64(r->to->k - first, min64(PIECE_WORDS, count - at) * per_word);
+        quantize(q, w + first, n, inverse);
+        put_numbers(to + at * step, step, q, n, per_word);
+        for (int64_t l = 0; l < n; l++) sum += q[l];
+    }
+    return sum;
+}
+
+static void refill_column(const refilling *r, int64_t j)
+{
+    fv_packed *p = r->to;
+    const float *w = r->w + j * r->ldw;
+    float inverse;
+    int64_t words = words_of(p, r->table), block = fv_gemm_k_block(words);
+    p->scales[j] = scale_of(w, p->k, &inverse);
+    p->sums[j] = 0;
+    for (int64_t begin = 0; begin < words; begin += block) {
+        int64_t count = min64(block, words - begin);
+        p->sums[j] += refill_words((uint8_t *)column_at(p, r->table, begin, count, j), r, w, inverse, begin, count);
+    }
+}
+
+static void refill_task(void *arg, int64_t task, int worker)
+{
+    (void)worker;
+    const refilling *r = arg;
+    int64_t first = task * r->group, last = min64(first + r->group, r->to->n);
+    for (int64_t j = first; j < last; j++) refill_column(r, j);
+}
+
+void fv_packed_refill_int8(fv_packed *packed, const float *w, int64_t ldw, fv_pool *pool)
+{
+    FV_ASSERT(packed->precision == FV_PRECISION_INT8);
+    refilling r = {.to = packed, .table = fv_isa_int8(packed->isa), .w = w, .ldw = ldw};
+    r.group = round_up(REFILL_NUMBERS / (packed->k + 1) + 1, r.table->nr); /* whole panels: no two tasks write to one cache line */
+    fv_shares_run(pool, (packed->n + r.group - 1) / r.group, refill_task, &r);
 }

@@ -76,6 +76,8 @@ fv_packed *fv_packed_new(const float *b, int64_t ldb, bool b_t, int64_t k, int64
 fv_packed *fv_packed_new_bf16(const float *b, int64_t ldb, bool b_t, int64_t k, int64_t n, fv_pool *pool, fv_err *err);
 /* From int8 weights [n,k] and n scales, which are copied. k up to 65,536, beyond which sums could overflow: FV_E_ARGUMENT. */
 fv_packed *fv_packed_new_int8(const int8_t *w, int64_t ldw, const float *scales, int64_t k, int64_t n, fv_err *err);
+/* Packs weights [n,k] anew in place of those that were: what fv_quantize_weights and fv_packed_new_int8 make of them, with no allocation. */
+void fv_packed_refill_int8(fv_packed *packed, const float *w, int64_t ldw, fv_pool *pool);
 /* Room for up to `most` columns of matrices like this one (its k, precision and instruction set): none are in it yet. A vocabulary's shortlist, say. */
 fv_packed *fv_packed_columns_new(const fv_packed *like, int64_t most, fv_err *err);
 /* Column j of `to` becomes column columns[j] of `from`, for n of them: a product with `to` has the bits of those columns of the product with `from`.

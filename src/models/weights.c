@@ -125,7 +125,7 @@ fv_status fv_weights_load(fv_params *params, const fv_safetensors *file, fv_err 
     FV_ASSERT(params->block);
     for (size_t i = 0; i < params->n; i++)
         FV_TRY(copy_parts(params, params->items[i], file, err));
-    fv_params_changed(params);
+    fv_params_changed(params, NULL);
 done:
     return status;
 }

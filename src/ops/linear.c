@@ -3,19 +3,17 @@
  * With an activation, backward needs what went into it: kept in aux. Its gradient is then formed in
  * place, in the output's own gradient, which nobody reads afterwards.
  * In a bf16 graph all three products round their operands; what they read and write stays float32. Packed weights decide by
- * themselves; in an int8 graph products without them are float32. */
+ * themselves; in an int8 graph products without them are float32, and so are the two of backward: with the weights as they are
+ * and with x as the int8 products below made it, straight through the rounding (graph.h). */
 #include "graph/op.h"
 #include "ops.h"
 
 typedef struct args {
     fv_act act;
-    fv_precision precision; /* the graph's when the node was made */
+    fv_precision precision, loose; /* the graph's when the node was made: with packed weights, and without */
 } args;
 
 enum { X, W, B, R };
-
-/* What products without packed weights are rounded to. */
-static fv_precision loose(const args *a) { return a->precision == FV_PRECISION_INT8 ? FV_PRECISION_F32 : a->precision; }
 
 static fv_gemm forward_product(const fv_node *node)
 {
@@ -23,7 +21,7 @@ static fv_gemm forward_product(const fv_node *node)
     const fv_tensor *x = node->in[X], *w = node->in[W], *b = node->in[B], *r = node->in[R], *y = node->out;
     const fv_param *p = w->param;
     return (fv_gemm){
-        .m = x->rows, .n = w->rows, .k = x->cols, .precision = loose(a),
+        .m = x->rows, .n = w->rows, .k = x->cols, .precision = a->loose,
         .a = x->data, .lda = x->stride, .b = w->data, .ldb = w->stride, .b_t = true,
         .packed = p ? fv_param_packed(p, a->precision) : NULL,
         .c = y->data, .ldc = y->stride,
@@ -38,7 +36,7 @@ static fv_gemm input_product(const fv_node *node, fv_grad_to d)
     const args *a = node->args;
     const fv_tensor *w = node->in[W], *y = node->out;
     return (fv_gemm){
-        .m = y->rows, .n = w->cols, .k = w->rows, .precision = loose(a),
+        .m = y->rows, .n = w->cols, .k = w->rows, .precision = a->loose,
         .a = y->grad, .lda = y->grad_stride, .b = w->data, .ldb = w->stride,
         .c = d.data, .ldc = d.stride, .add = d.add,
     };
@@ -49,7 +47,7 @@ static fv_gemm weight_product(const fv_node *node, fv_grad_to d)
     const args *a = node->args;
     const fv_tensor *x = node->in[X], *y = node->out;
     return (fv_gemm){
-        .m = y->cols, .n = x->cols, .k = y->rows, .precision = loose(a),
+        .m = y->cols, .n = x->cols, .k = y->rows, .precision = a->loose,
         .a = y->grad, .lda = y->grad_stride, .a_t = true, .b = x->data, .ldb = x->stride,
         .c = d.data, .ldc = d.stride, .add = d.add,
     };
@@ -164,5 +162,5 @@ const fv_op fv_op_linear = {
 };
 
 FV_OP_FN fv_tensor *fv_linear(fv_graph *g, fv_tensor *x, fv_tensor *w, fv_tensor *b, fv_act act, fv_tensor *residual) {
-    return fv_graph_add(g, &fv_op_linear, (fv_tensor *[]){x, w, b, residual}, 4, 1u << X | 1u << W, &(args){.act = act, .precision = fv_graph_precision(g)}, sizeof(args));
+    return fv_graph_add(g, &fv_op_linear, (fv_tensor *[]){x, w, b, residual}, 4, 1u << X | 1u << W, &(args){.act = act, .precision = fv_graph_precision(g), .loose = fv_graph_loose_precision(g)}, sizeof(args));
 }

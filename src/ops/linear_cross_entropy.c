@@ -284,5 +284,5 @@ const fv_op fv_op_linear_cross_entropy = {
 };
 
 FV_OP_FN fv_tensor *fv_linear_cross_entropy(fv_graph *g, fv_tensor *x, fv_tensor *w, fv_tensor *b, const int32_t *targets, float smoothing) {
-    return fv_graph_add(g, &fv_op_linear_cross_entropy, (fv_tensor *[]){x, w, b}, 3, 1u << X | 1u << W, &(args){.targets = targets, .smoothing = smoothing, .precision = fv_graph_precision(g)}, sizeof(args));
+    return fv_graph_add(g, &fv_op_linear_cross_entropy, (fv_tensor *[]){x, w, b}, 3, 1u << X | 1u << W, &(args){.targets = targets, .smoothing = smoothing, .precision = fv_graph_loose_precision(g)}, sizeof(args));
 }

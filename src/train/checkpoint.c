@@ -199,7 +199,7 @@ static fv_status restore_from(fv_training *t, const fv_safetensors *file, uint64
     FV_TRY(copy_vector(file, "best", t->best, n, err));
     if (t->mean) FV_TRY(copy_vector(file, "mean", t->mean, n, err));
     FV_TRY(restore_state(t, file, log_bytes, event_bytes, err));
-    fv_params_changed(t->params);
+    fv_params_changed(t->params, t->pool);
 done:
     return status;
 }

@@ -132,7 +132,7 @@ static void update(fv_training *t, float *grad, float scale)
         adam.decay = p->decay ? (float)r->weight_decay : 0;
         fv_adam_step(p->data, t->moment1 + t->moment_at[i], t->moment2 + t->moment_at[i], grad + p->offset, p->rows * p->cols, &adam, t->pool);
     }
-    fv_params_changed(t->params);
+    fv_params_learned(t->params, t->pool);
 }
 
 static fv_status take_step(fv_training *t, fv_err *err)
@@ -255,7 +255,7 @@ static fv_status try_mean(fv_training *t, fv_err *err)
     if (!t->mean || t->n_mean < 2) return FV_OK;
     fv_training_say(t, "the mean of the weights at the last %lld epochs' ends:", (long long)t->n_mean);
     fv_copy_rows(t->params->block, t->params->n_floats, false, t->mean, t->params->n_floats, 1 / (float)t->n_mean, 1, t->params->n_floats, t->pool);
-    fv_params_changed(t->params);
+    fv_params_changed(t->params, t->pool);
     return validate(t, err);
 }
 
@@ -294,6 +294,7 @@ static fv_status time_steps(fv_training *t, double *step_seconds, double *valid_
     for (int i = 0; i < steps; i++) {
         FV_TRY(sum_shards(t, err));
         fv_sum_squares(fv_shards_sum(&t->shards), t->params->n_floats, t->pool, t->norm_scratch);
+        fv_params_learned(t->params, t->pool); /* for the time it takes: nothing is learnt */
     }
     *step_seconds = (fv_now() - begun) / steps;
     begun = fv_now();

@@ -197,7 +197,7 @@ static void settle(fv_training *t, fv_job *job)
     scale(c->b->data, c->b->cols, job->fusion.deep);
     scale(head->wide.weight, (head->wide.n + 1) * head->outputs, job->fusion.wide);
     for (int i = 0; i < head->outputs; i++) c->b->data[i] += head->wide.weight[head->wide.n * head->outputs + i];
-    fv_params_changed(t->params);
+    fv_params_changed(t->params, t->pool);
     job->settled = true;
 }
 

@@ -234,6 +234,7 @@ static fv_status make_weights(fv_training *t, fv_model *from, fv_err *err)
     FV_TRY(fv_params_allocate(t->params, err));
     fv_params_draw(t->params, t->recipe.seed);
     if (from) take_over(t, &from->net);
+    if (t->recipe.products == FV_PRODUCTS_INT8) FV_TRY(fv_params_pack_rounding(t->params, FV_PRECISION_INT8, t->pool, err));
     if (from && fv_network_stored(&from->net)->weights) fv_training_say(t, "%s: its weights of 8 bits are widened; training goes on in float32", t->o->from);
 done:
     return status;
@@ -265,6 +266,7 @@ static fv_status make_vectors(fv_training *t, fv_err *err)
     t->norm_scratch = fv_alloc(fv_sum_squares_scratch((int64_t)n), err);
     t->infer_graph = fv_graph_new(t->pool, err);
     bool fine = t->best && (t->mean || !averages) && t->norm_scratch && t->infer_graph;
+    if (fine && t->recipe.products == FV_PRODUCTS_INT8) fv_graph_set_precision(t->infer_graph, FV_PRECISION_INT8); /* what is chosen is what will be served */
     return fine ? fv_shards_init(&t->shards, (int64_t)n, t->recipe.accumulate, err) : FV_E_MEMORY;
 }
 
@@ -278,7 +280,7 @@ static fv_status plan_largest(fv_training *t, fv_job *job, fv_err *err)
     uint64_t *sequences = fv_alloc_zero((size_t)B, sizeof *sequences, err);
     job->graph = fv_graph_new(t->pool, err);
     if (!zeros || !offsets || !sequences || !job->graph) { status = FV_E_MEMORY; goto done; }
-    fv_graph_set_precision(job->graph, t->recipe.products == FV_PRODUCTS_BF16 ? FV_PRECISION_BF16 : FV_PRECISION_F32);
+    fv_graph_set_precision(job->graph, (fv_precision)t->recipe.products);
     for (int32_t b = 1; b <= B; b++) offsets[b] = (int32_t)((int64_t)N * b / B);
     fv_batch batch = {.B = B, .N = N, .ids = zeros, .types = zeros, .positions = zeros, .offsets = offsets, .sequences = sequences, .rows = (uint32_t *)zeros};
     double loss;

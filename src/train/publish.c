@@ -97,7 +97,7 @@ static fv_status new_path(const fv_training *t, char path[FV_PATH_MAX], const ch
 static void use_best(fv_training *t)
 {
     if (t->best_step > 0) memcpy(t->params->block, t->best, (size_t)t->params->n_floats * sizeof(float));
-    fv_params_changed(t->params);
+    fv_params_changed(t->params, t->pool);
 }
 
 /* NULL when out of memory. */

@@ -148,7 +148,8 @@ static fv_status check_choices(const fv_train_options *o, fv_err *err)
     fv_status status = FV_OK;
     FV_TRY(check_range("labels", o->labels, FV_LABELS_SINGLE, FV_LABELS_REGRESSION, err));
     FV_TRY(check_range("task", o->task, FV_TASK_CLASSIFY, FV_TASK_EMBED, err));
-    FV_TRY(check_range("products", o->products, FV_PRODUCTS_FLOAT32, FV_PRODUCTS_BF16, err));
+    FV_TRY(check_range("products", o->products, FV_PRODUCTS_FLOAT32, FV_PRODUCTS_INT8, err));
+    if (o->task == FV_TASK_TRANSLATE && o->products == FV_PRODUCTS_INT8) return FV_FAIL(err, FV_E_ARGUMENT, "products of int8 are learnt by encoders; a translator learns with float32 or bf16 (--precision), and int8 may run it all the same");
     FV_TRY(check_range("schedule", o->schedule, FV_SCHEDULE_LINEAR, FV_SCHEDULE_CONSTANT, err));
     FV_TRY(check_range("optimiser", o->optimiser, FV_OPTIMISER_ADAMW, FV_OPTIMISER_ADAM, err));
     if (!o->preset || !o->attention) return FV_FAIL(err, FV_E_ARGUMENT, "preset or attention is NULL; expected a name, as fv_train_options_init gives");
@@ -291,12 +292,13 @@ static bool put_embed(json_t *tree, const fv_embed_recipe *e)
 
 json_t *fv_recipe_to_json(const fv_recipe *r, fv_err *err)
 {
+    static const char *const products[] = {[FV_PRODUCTS_FLOAT32] = "float32", [FV_PRODUCTS_BF16] = "bf16", [FV_PRODUCTS_INT8] = "int8"};
     static const char *const schedules[] = {"linear", "cosine", "inverse-sqrt", "constant"}, *const tasks[] = {"classify", "tag", "mlm", "multi", "translate", "embed"};
     json_t *tree = (r->task == FV_TASK_TRANSLATE ? translator_to_json : encoder_to_json)(r);
     json_t *rest = json_pack("{s:s, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I}",
         "task", tasks[r->task], "epochs", r->epochs, "patience", r->patience, "batch_tokens", r->batch_tokens, "accumulate", r->accumulate,
         "optimizer", r->optimiser == FV_OPTIMISER_ADAM ? "adam" : "adamw", "schedule", schedules[r->schedule],
-        "products", r->products == FV_PRODUCTS_BF16 ? "bf16" : "float32", "lr", r->lr, "warmup", r->warmup, "weight_decay", r->weight_decay, "beta1", r->beta1, "beta2", r->beta2,
+        "products", products[r->products], "lr", r->lr, "warmup", r->warmup, "weight_decay", r->weight_decay, "beta1", r->beta1, "beta2", r->beta2,
         "epsilon", r->epsilon, "clip", r->clip, "label_smoothing", r->label_smoothing, "seed", (json_int_t)r->seed, "steps", (json_int_t)r->steps_asked);
     bool fine = tree && rest && json_object_update(tree, rest) == 0;
     json_decref(rest);

@@ -123,7 +123,7 @@ static void packed_copies_follow_the_version(void **state)
     assert_ptr_equal(w->packed[FV_PRECISION_F32], first);
     assert_ptr_equal(fv_param_packed(w, FV_PRECISION_INT8), first);
     uint32_t version = w->version;
-    fv_params_changed(&params);
+    fv_params_changed(&params, NULL);
     assert_null(fv_param_packed(w, FV_PRECISION_F32));
     assert_true(w->version > version);
     fv_alloc_fail_after(0);
@@ -152,6 +152,43 @@ static void what_may_not_be_rounded_stays_float32(void **state)
     fv_params_release(&params);
 }
 
+/* The first integers of a matrix, by a product with the first unit vector. */
+static float first_number(const fv_param *p)
+{
+    float x[8] = {1}, y[8], scratch[4096];
+    fv_gemm g = {.m = 1, .n = p->rows, .k = p->cols, .a = x, .lda = 8, .packed = fv_param_packed(p, FV_PRECISION_INT8), .c = y, .ldc = 8};
+    assert_true(fv_gemm_scratch(&g, 1) <= sizeof scratch);
+    fv_gemm_run(&g, NULL, scratch);
+    return y[0];
+}
+
+static void int8_copies_follow_where_they_lie(void **state)
+{
+    (void)state;
+    fv_params params = {0};
+    fv_param *learns = add(&params, "a.weight", 2, 8, 8, FV_INIT_NORMAL), *frozen = add(&params, "b.weight", 2, 8, 8, FV_INIT_NORMAL);
+    fv_param *head = add(&params, "classifier.weight", 2, 8, 8, FV_INIT_NORMAL);
+    learns->rounds = frozen->rounds = frozen->frozen = true;
+    assert_int_equal(fv_params_allocate(&params, NULL), FV_OK);
+    fv_params_draw(&params, 1);
+    assert_int_equal(fv_params_pack_rounding(&params, FV_PRECISION_INT8, NULL, NULL), FV_OK);
+    assert_null(fv_param_packed(head, FV_PRECISION_INT8));
+    const fv_packed *first = learns->packed[FV_PRECISION_INT8];
+    int64_t allocations = fv_alloc_count();
+    uint32_t version = learns->version, frozen_version = frozen->version;
+    learns->data[0] = frozen->data[0] = 100;
+    fv_params_learned(&params, NULL);
+    assert_float_equal(first_number(learns), 100, 1e-3);
+    assert_true(first_number(frozen) < 50);
+    assert_true(learns->version > version && frozen->version == frozen_version);
+    fv_params_changed(&params, NULL);
+    assert_float_equal(first_number(frozen), 100, 1e-3);
+    assert_true(frozen->version > frozen_version);
+    assert_ptr_equal(learns->packed[FV_PRECISION_INT8], first);
+    assert_int_equal(fv_alloc_count(), allocations);
+    fv_params_release(&params);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +198,7 @@ int main(void)
         cmocka_unit_test(gradients_lie_where_they_are_bound),
         cmocka_unit_test(packed_copies_follow_the_version),
         cmocka_unit_test(what_may_not_be_rounded_stays_float32),
+        cmocka_unit_test(int8_copies_follow_where_they_lie),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

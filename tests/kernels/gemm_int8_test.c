@@ -293,6 +293,53 @@ static void weights_to_int8(void **state)
     assert_true(scales[0] == 2.0f / 127 && scales[1] == 1 && isnan(scales[2]) && scales[3] == 1);
 }
 
+/* A row of zeros and one that is none among them. */
+static grid moved_weights(int64_t n, int64_t k)
+{
+    grid w = grid_made(n, k, 2);
+    for (int64_t l = 0; l < k && n > 4; l++) w.at[2 * w.ld + l] = 0;
+    if (n > 4) w.at[3 * w.ld + k / 2] = NAN;
+    return w;
+}
+
+static void check_refilled(product *p)
+{
+    grid w = moved_weights(p->n, p->k), expected = grid_new(p->m, p->n, 2), c = grid_new(p->m, p->n, 2);
+    for (EACH_ISA(isa)) {
+        for (int64_t i = 0; i < p->n * p->ldw; i++) p->w[i] = (int8_t)chance(-128, 127.9f);
+        fv_packed *was = packed(p);
+        fv_quantize_weights(p->w, p->ldw, p->scales, w.at, w.ld, p->n, p->k);
+        fv_packed *anew = packed(p);
+        for (int threads = 0; threads < 2; threads++) {
+            int64_t before = fv_alloc_count();
+            fv_packed_refill_int8(was, w.at, w.ld, threads ? pool : NULL);
+            assert_int_equal(fv_alloc_count(), before);
+            fv_gemm g = gemm_of(p, anew, &expected), h = gemm_of(p, was, &c);
+            grid_spoil(&expected);
+            grid_spoil(&c);
+            run(&g, pool);
+            run(&h, pool);
+            if (!grid_same(&c, &expected)) fail_msg("int8 %ldx%ldx%ld on %s: weights packed in place differ from weights packed anew", (long)p->m, (long)p->k, (long)p->n, fv_kernels_isa());
+        }
+        fv_packed_free(was);
+        fv_packed_free(anew);
+    }
+    grid_free(&w);
+    grid_free(&expected);
+    grid_free(&c);
+}
+
+static void weights_that_moved_are_packed_in_place(void **state)
+{
+    (void)state;
+    const int64_t sizes[][3] = {{3, 1, 1}, {3, 5, 2}, {4, 17, 7}, {5, 33, 130}, {3, 700, 259}, {2, 70, 4001}, {2, 9, 14003}};
+    for (size_t i = 0; i < FV_COUNT(sizes); i++) {
+        product p = product_new(sizes[i][0], sizes[i][1], sizes[i][2]);
+        check_refilled(&p);
+        product_free(&p);
+    }
+}
+
 static void same_bits_with_any_threads(void **state)
 {
     (void)state;
@@ -404,6 +451,7 @@ int main(void)
         cmocka_unit_test(exact_in_every_size), cmocka_unit_test(exact_over_blocks), cmocka_unit_test(largest_sums),
         cmocka_unit_test(too_long_for_the_sums), cmocka_unit_test(strange_rows), cmocka_unit_test(epilogues),
         cmocka_unit_test(near_the_product_of_floats), cmocka_unit_test(weights_to_int8),
+        cmocka_unit_test(weights_that_moved_are_packed_in_place),
         cmocka_unit_test(same_bits_with_any_threads), cmocka_unit_test(a_row_depends_on_no_other),
         cmocka_unit_test(packing_without_memory), cmocka_unit_test(packed_keeps_its_instruction_set),
     };

@@ -1,5 +1,6 @@
 /* linear in a bf16 graph: values and gradients against float64, held to what rounding the operands of
  * each product may cost at most; that all three products do round; equal bits on any number of threads.
+ * In an int8 graph: the kernel's int8 product forward, and float32 ones backward, both bit by bit.
  * In float32 it is the kernel's product, bit by bit. What holds in float32 is tested with all ops in ops_test.c. */
 #include <math.h>
 #include <setjmp.h>
@@ -265,6 +266,111 @@ static void float32_is_the_kernel_s_product_bit_by_bit(void **state)
     each_isa(check_float32_is_the_kernels);
 }
 
+/* ---- int8 that learns ---- */
+
+/* One layer on weights that are packed as int8, after they moved, in a graph that trains. */
+static void run_packed(layer *l, fv_act act, fv_pool *pool)
+{
+    fv_err err = {0};
+    fv_params params = {0};
+    fv_param *p = fv_params_add(&params, (const char *[]){"dense.weight"}, 1, 2, l->out, l->in, FV_INIT_NORMAL, 1, &err);
+    p->rounds = true;
+    assert_int_equal(fv_params_allocate(&params, &err), FV_OK);
+    fv_params_draw(&params, 1);
+    assert_int_equal(fv_params_pack_rounding(&params, FV_PRECISION_INT8, pool, &err), FV_OK);
+    memcpy(p->data, l->w, (size_t)(l->out * l->in) * sizeof *l->w);
+    fv_params_learned(&params, pool);
+    float *grad = calloc((size_t)params.n_floats, sizeof *grad);
+    fv_params_bind_grad(&params, grad);
+    fv_graph *g = fv_graph_new(pool, NULL);
+    fv_graph_set_precision(g, FV_PRECISION_INT8);
+    fv_graph_reset(g, true);
+    fv_tensor *x = fv_graph_input_grad(g, "x", l->x, l->dx, l->n, l->in, l->in), *b = fv_graph_input_grad(g, "b", l->b, l->db, 1, l->out, l->out);
+    fv_tensor *y = fv_linear(g, x, fv_graph_param(g, p), b, act, NULL);
+    const float *dy = l->dy;
+    fv_tensor *end = fv_graph_add(g, &given, (fv_tensor *[]){y}, 1, 1, &dy, sizeof dy);
+    fv_graph_keep(g, y);
+    if (fv_graph_plan(g, end, &err) != FV_OK) fail_msg("%s", err.text);
+    fv_graph_forward(g, 1);
+    fv_graph_backward(g, end, 1, 1);
+    memcpy(l->y, y->data, (size_t)(l->n * l->out) * sizeof *l->y);
+    memcpy(l->dw, p->grad, (size_t)(l->out * l->in) * sizeof *l->dw);
+    fv_graph_free(g);
+    free(grad);
+    fv_params_release(&params);
+}
+
+/* What the estimator says: y and the slopes of the activation by the int8 product, gradients by float32 ones. */
+static void estimate(layer *k, fv_act act)
+{
+    int8_t *q = calloc((size_t)(k->out * k->in), 1);
+    float *scales = calloc((size_t)k->out, sizeof *scales), *pre = calloc((size_t)(k->n * k->out), sizeof *pre), *dz = calloc((size_t)(k->n * k->out), sizeof *dz);
+    fv_quantize_weights(q, k->in, scales, k->w, k->in, k->out, k->in);
+    fv_packed *packed = fv_packed_new_int8(q, k->in, scales, k->in, k->out, NULL);
+    kernel_product((fv_gemm){.a = k->x, .lda = k->in, .packed = packed, .c = k->y, .bias = k->b, .act = act, .pre = pre, .ldpre = k->out}, k->n, k->out, k->in);
+    memcpy(dz, k->dy, (size_t)(k->n * k->out) * sizeof *dz);
+    if (act != FV_ACT_NONE) fv_act_backward(dz, k->out, false, dz, k->out, pre, k->out, k->n, k->out, act, NULL);
+    kernel_product((fv_gemm){.a = dz, .lda = k->out, .b = k->w, .ldb = k->in, .c = k->dx}, k->n, k->in, k->out);
+    kernel_product((fv_gemm){.a = dz, .lda = k->out, .a_t = true, .b = k->x, .ldb = k->in, .c = k->dw}, k->out, k->in, k->n);
+    fv_packed_free(packed);
+    free(q);
+    free(scales);
+    free(pre);
+    free(dz);
+}
+
+static void check_same(const layer *a, const layer *b)
+{
+    assert_memory_equal(a->y, b->y, (size_t)(a->n * a->out) * sizeof *a->y);
+    assert_memory_equal(a->dx, b->dx, (size_t)(a->n * a->in) * sizeof *a->dx);
+    assert_memory_equal(a->dw, b->dw, (size_t)(a->out * a->in) * sizeof *a->dw);
+}
+
+static void check_straight_through(void)
+{
+    const fv_act acts[] = {FV_ACT_NONE, FV_ACT_GELU, FV_ACT_RELU};
+    layer exact = run_new(N, I, O, FV_PRECISION_F32, FV_ACT_NONE, 1);
+    for (size_t i = 0; i < FV_COUNT(acts); i++) {
+        layer l = layer_new(N, I, O), expected = layer_new(N, I, O);
+        run_packed(&l, acts[i], NULL);
+        estimate(&expected, acts[i]);
+        check_same(&l, &expected);
+        assert_true(largest_difference(l.y, exact.y, N * O) > 1e-3);
+        if (acts[i] == FV_ACT_NONE) assert_memory_equal(l.dx, exact.dx, N * I * sizeof *l.dx); /* no slope: as float32 training has it */
+        if (acts[i] == FV_ACT_NONE) assert_memory_equal(l.dw, exact.dw, O * I * sizeof *l.dw);
+        layer_free(&l);
+        layer_free(&expected);
+    }
+    layer_free(&exact);
+}
+
+static void int8_goes_straight_through(void **state)
+{
+    (void)state;
+    each_isa(check_straight_through);
+}
+
+static void check_packed_threads(void)
+{
+    layer one = layer_new(301, 150, 700);
+    run_packed(&one, FV_ACT_GELU, NULL);
+    for (int threads = 2; threads <= 4; threads *= 2) {
+        layer l = layer_new(301, 150, 700);
+        fv_pool *pool = fv_pool_new(threads, NULL);
+        run_packed(&l, FV_ACT_GELU, pool);
+        check_same(&l, &one);
+        fv_pool_free(pool);
+        layer_free(&l);
+    }
+    layer_free(&one);
+}
+
+static void int8_gives_equal_bits_on_any_number_of_threads(void **state)
+{
+    (void)state;
+    each_isa(check_packed_threads);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,6 +378,8 @@ int main(void)
         cmocka_unit_test(every_product_rounds_and_the_bias_s_gradient_does_not),
         cmocka_unit_test(bf16_gives_equal_bits_on_any_number_of_threads),
         cmocka_unit_test(float32_is_the_kernel_s_product_bit_by_bit),
+        cmocka_unit_test(int8_goes_straight_through),
+        cmocka_unit_test(int8_gives_equal_bits_on_any_number_of_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,6 +119,8 @@ static void what_makes_no_sense_is_refused(void **state)
     REFUSED(accumulate, 0, "accumulate is 0; expected a power of two");
     REFUSED(accumulate, 6, "accumulate is 6; expected a power of two");
 #undef REFUSED
+    o = good, o.task = FV_TASK_TRANSLATE, o.products = FV_PRODUCTS_INT8, expect_refused(&o, "products of int8 are learnt by encoders; a translator learns with float32 or bf16 (--precision)");
+    o = good, o.products = FV_PRODUCTS_AS_MODEL, expect_refused(&o, "products is 3; expected 0 to 2");
     o = good, o.steps = 10, o.epochs = 2, expect_refused(&o, "both steps and epochs are given; give one");
 }
 
@@ -209,6 +211,7 @@ static void every_option_is_in_the_json(void **state)
     DIFFERS(task, FV_TASK_MULTI);
     DIFFERS(labels, FV_LABELS_MULTI);
     DIFFERS(products, FV_PRODUCTS_BF16);
+    DIFFERS(products, FV_PRODUCTS_INT8);
     DIFFERS(preset, "small");
     DIFFERS(layers, 3);
     DIFFERS(heads, 2);
