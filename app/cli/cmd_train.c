@@ -93,7 +93,7 @@ static const cli_option options[] = {
     {"clip", "X", "gradient norm at most; 0 does not clip", AT(o.clip), .low = 0, .high = 1e9},
     {"dropout", "X", "on embeddings and residuals; 0.2 if not given, 0.1 with --from", AT(o.dropout), .low = 0, .high = 0.99},
     {"attention-dropout", "X", "on attention weights; --dropout's if not given", AT(o.attention_dropout), .low = 0, .high = 0.99},
-    {"precision", "float32|bf16|int8", "what products round their numbers to; weights and sums are float32 in any case. int8, of an encoder: as compress --int8 has them run, so that it learns to bear it", AT(precision)},
+    {"precision", "float32|bf16|int8", "what products round their numbers to; weights and sums are float32 in any case. int8: as compress --int8 has an encoder run, which so learns to bear it; mostly a last epoch, --from what learnt in float32", AT(precision)},
     {"word-dropout", "X", "share of a text's tokens that each step hides from the Transformer; 0.2 if not given, 0 with --from", AT(o.word_dropout), .low = 0, .high = 0.99},
     {"sample-pieces", "X", "translate: cut words into other pieces in each epoch, more evenly the smaller X is; 0: always the likeliest", AT(o.sample_pieces), .low = 0, .high = 10},
     {"average", "N", "translate: try the mean of the weights at the last N epochs' ends, too", AT(o.average), .low = 0, .high = 1000},
@@ -304,6 +304,7 @@ static const char *const examples[] = {
     "fovea train mlm --train letters/ --from models/all-MiniLM-L6-v2 --out models/body --lr 0.0001 --epochs 3",
     "fovea train classify --train train.tsv --from models/body --out models/shop",
     "fovea train embed --train faq.tsv --text question --text2 answer --from all-MiniLM-L6-v2 --out models/faq",
+    "fovea train embed --train faq.tsv --text question --text2 answer --from models/faq --out models/faq-aware --precision int8 --epochs 1 --lr 0.00001",
     NULL,
 };
 
