@@ -36,7 +36,7 @@ $2 ~ /^attention-/ { mixing[$1 FS substr($2, 11)] = $10; mixing_of[$1]++; mixing
 
 $2 ~ /^minilm/ {
     tuned[$1] = tuned[$1] sprintf("| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", $1, $2, $3, with_range($10, $11, $12), with_range($13, $14, $15), \
-        with_range_of_points($18, $19, $20), $8, $9 == "-" ? "–" : sprintf("%.0f", $9), $5, $6, day($16), $17)
+        with_range_of_points($18, $19, $20), $8 == "-" ? "–" : $8, $9 == "-" ? "–" : sprintf("%.0f", $9), $5, $6, day($16), $17)
     n_tuned++
     next
 }
