@@ -5,6 +5,7 @@
 
 copy=$scratch/tree
 make=${MAKE:-make}
+unset MAKEFLAGS MFLAGS # those of a make that runs this test: its jobs are not ours
 
 # block DOCUMENT INFO: the fenced blocks that open with ```INFO, one after the other, a blank line between.
 block() {
