@@ -112,7 +112,7 @@ END {
     }
     if (n_tuned) {
         print "\n### Fine-tuned from all-MiniLM-L6-v2\n"
-        print "`train classify --from` with its defaults (`bench/quality --recipe minilm --int8 -- --from FOLDER`); int8: the same model with products of 8 bits."
+        print "`train classify --from` with its defaults, but products in bf16 (`bench/quality --recipe minilm --int8 --max-seconds 1500 -- --from FOLDER --precision bf16`); int8: the same model with products of 8 bits."
         print "Goals: banking77 92.5, fin_phrasebank 84, sst2_sentences 89, ag_news 92, within 25 minutes on two cores; int8 at most 0.3 points less.\n"
         print_table("| set | recipe | seed | accuracy | macro-F1 | points over the floor | steps | seconds | instruction set | threads | date | commit |", tuned, "fine-tuned models")
     }

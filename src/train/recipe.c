@@ -80,6 +80,7 @@ static bool tunes(const fv_train_options *o) { return o->from && o->task != FV_T
 
 static double dropout_of(const fv_train_options *o) { return o->dropout >= 0 ? o->dropout : tunes(o) ? 0.1 : 0.2; }
 static double attention_dropout_of(const fv_train_options *o) { return o->attention_dropout < 0 ? dropout_of(o) : o->attention_dropout; }
+
 /* A head that knows nothing sends down steps that mean little at first. */
 static double layer_decay_of(const fv_train_options *o)
 {
